@@ -1,0 +1,5 @@
+"""The `redisess` command."""
+
+
+def main() -> None:
+    """Run the command."""

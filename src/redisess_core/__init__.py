@@ -1,0 +1,1 @@
+"""One session manager over Redis, for any framework."""

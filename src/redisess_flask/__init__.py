@@ -1,0 +1,1 @@
+"""redisess under Flask."""

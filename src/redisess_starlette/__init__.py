@@ -1,0 +1,1 @@
+"""redisess under Starlette and FastAPI."""
