@@ -1,1 +1,37 @@
-"""One session manager over Redis, for any framework."""
+"""Redis sessions that you can count, list and kill: one manager, blocking and async, for any framework."""
+
+from redisess_core._version import __version__
+from redisess_core.errors import (
+    NamespaceMismatch,
+    RedisessError,
+    SessionDataTooLarge,
+    SessionGone,
+    SessionLimitReached,
+    StoreUnavailable,
+    StoreUnsupported,
+)
+from redisess_core.events import AsyncEvents, Events, Kind, Reason, SessionEvent
+from redisess_core.manager import AsyncSessionManager, SessionManager
+from redisess_core.session import AsyncSession, Session
+from redisess_core.values import register_type
+
+__all__ = [
+    "AsyncEvents",
+    "AsyncSession",
+    "AsyncSessionManager",
+    "Events",
+    "Kind",
+    "NamespaceMismatch",
+    "Reason",
+    "RedisessError",
+    "Session",
+    "SessionDataTooLarge",
+    "SessionEvent",
+    "SessionGone",
+    "SessionLimitReached",
+    "SessionManager",
+    "StoreUnavailable",
+    "StoreUnsupported",
+    "__version__",
+    "register_type",
+]

@@ -1,0 +1,84 @@
+"""Clients: those made here from a URL, and the check of those handed in."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+BlockingClient = redis.Redis | redis.RedisCluster
+AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+
+SCHEMES = ("redis", "rediss", "unix", "memory")
+TIMEOUT = 1.0  # seconds, to connect and for a command; `?socket_timeout=` in the URL says otherwise
+_RETRIES = 2  # of a command whose connection broke: a pooled one does not know that its server was restarted
+
+
+def check_url(url: str) -> str:
+    """Return *url* if its scheme is one that is known here; the message shows no password."""
+    scheme = urlsplit(url).scheme
+    if scheme not in SCHEMES:
+        wanted = ", ".join(f"{known}://" for known in SCHEMES)
+        raise ValueError(f"a URL with the scheme {scheme!r} given, one of {wanted} wanted")
+    return url
+
+
+def connect(url: str) -> Any:
+    """Make a blocking client; nothing is sent yet."""
+    if urlsplit(check_url(url)).scheme == "memory":
+        return _fakeredis().FakeRedis(server=_memory())
+    client: Any = redis.Redis  # whose from_url is untyped in parts
+    return client.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(*_retry_policy()))
+
+
+def connect_async(url: str) -> Any:
+    """Make an async client, for the event loop that first uses it; nothing is sent yet."""
+    if urlsplit(check_url(url)).scheme == "memory":
+        return _fakeredis().FakeAsyncRedis(server=_memory())
+    client: Any = redis.asyncio.Redis  # likewise
+    return client.from_url(
+        url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=AsyncRetry(*_retry_policy())
+    )
+
+
+def is_blocking_client(client: object) -> bool:
+    """Tell whether *client* is a blocking one of redis-py (a pipeline is none)."""
+    return isinstance(client, (redis.Redis, redis.RedisCluster)) and not hasattr(client, "command_stack")
+
+
+def is_async_client(client: object) -> bool:
+    """Tell whether *client* is an async one of redis-py (a pipeline is none)."""
+    return isinstance(client, (redis.asyncio.Redis, redis.asyncio.RedisCluster)) and not hasattr(
+        client, "command_stack"
+    )
+
+
+def is_cluster(client: object) -> bool:
+    """Tell whether *client* talks to a Redis Cluster."""
+    return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
+
+
+def _retry_policy() -> tuple[Any, ...]:
+    return ExponentialBackoff(cap=0.05, base=0.01), _RETRIES, (RedisConnectionError,)
+
+
+def _fakeredis() -> Any:
+    try:
+        import fakeredis  # noqa: PLC0415  an extra: only memory:// needs it
+        import lupa  # type: ignore[import-untyped]  # noqa: F401, PLC0415  its scripts need it
+    except ImportError as error:
+        raise ImportError('memory:// needs an extra: pip install "redisess[memory]"') from error
+    return fakeredis
+
+
+@functools.cache
+def _memory() -> Any:
+    """Return the embedded server, one a process."""
+    return _fakeredis().FakeServer()

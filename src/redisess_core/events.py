@@ -1,0 +1,140 @@
+"""The life of sessions as it happens, in every process: at most once, handles only, never a token."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from redisess_core.store import AsyncStore, Store
+
+_POLL = 0.25  # seconds within which an iterator sees that it was closed
+
+
+class Kind(StrEnum):
+    """What became of a session."""
+
+    CREATED = "created"
+    ROTATED = "rotated"
+    KILLED = "killed"
+    EXPIRED = "expired"
+
+
+class Reason(StrEnum):
+    """Why a session ended."""
+
+    LOGOUT = "logout"
+    KILLED = "killed"
+    USER_KILLED = "user_killed"
+    ALL_KILLED = "all_killed"
+    LIMIT = "limit"
+    ROTATED = "rotated"
+    IDLE = "idle"
+    LIFETIME = "lifetime"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One thing that became of one session.
+
+    `at` is in seconds since the epoch; `reason` is None when it was created; `successor` is the new session id when
+    it was rotated.
+    """
+
+    kind: Kind
+    session_id: str
+    user_id: str | None
+    at: float
+    reason: Reason | None = None
+    successor: str | None = None
+
+
+def read_event(payload: bytes) -> SessionEvent:
+    """Read what the scripts publish."""
+    kind, session_id, at, reason, successor, user_id = payload.decode().split("\n", 5)
+    return SessionEvent(
+        Kind(kind),
+        session_id,
+        user_id or None,
+        float(at),
+        Reason(reason) if reason else None,
+        successor or None,
+    )
+
+
+class Events(Iterator[SessionEvent]):
+    """Events from the moment it is made on; waits for the next one. Close it, or leave its `with`, to end it."""
+
+    def __init__(self, store: Store, channels: list[bytes]) -> None:
+        self._store = store
+        self._reading = threading.Lock()
+        self._closed = False
+        self._pubsub = store.subscribe(channels)
+
+    def __next__(self) -> SessionEvent:
+        while True:
+            with self._reading:
+                if self._closed:
+                    raise StopIteration
+                payload = self._store.next_message(self._pubsub, _POLL)
+            if payload is not None:
+                return read_event(payload)
+
+    def close(self) -> None:
+        """End the subscription; whoever waits for an event, in whatever thread, stops."""
+        with self._reading:
+            if not self._closed:
+                self._closed = True
+                self._pubsub.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncEvents(AsyncIterator[SessionEvent]):
+    """Events from `async with`, or else the first `async for`, on. Close it, or leave its `async with`, to end it."""
+
+    def __init__(self, store: AsyncStore, channels: list[bytes]) -> None:
+        self._store = store
+        self._channels = channels
+        self._reading = asyncio.Lock()
+        self._closed = False
+        self._pubsub: Any = None
+
+    async def __anext__(self) -> SessionEvent:
+        while True:
+            async with self._reading:
+                if self._closed:
+                    raise StopAsyncIteration
+                await self._subscribe()
+                payload = await self._store.next_message(self._pubsub, _POLL)
+            if payload is not None:
+                return read_event(payload)
+
+    async def _subscribe(self) -> None:
+        if self._pubsub is None:
+            self._pubsub = await self._store.subscribe(self._channels)
+
+    async def aclose(self) -> None:
+        """End the subscription; whoever waits for an event, in whatever task, stops."""
+        async with self._reading:
+            self._closed = True
+            if self._pubsub is not None:
+                await self._pubsub.aclose()
+                self._pubsub = None
+
+    async def __aenter__(self) -> Self:
+        await self._subscribe()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -1,0 +1,19 @@
+-- count, count_for_user, count_users: how many entries an index has, once the expired are out of it.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the index
+-- ARGV 1 clock, 2 seconds (0: all)
+-- Reply: 'counted', number; or 'more': more had expired than a slice, call again
+-- Cost: O(log sessions), and O(log sessions) for each one that had expired, at most a slice
+-- @include slice
+-- @include shard
+-- @include index
+-- @include publish
+-- @include sweep
+local index, seconds = KEYS[4], tonumber(ARGV[2])
+
+if sweep(SLICE) == SLICE then
+  return { 'more' }
+end
+if seconds == 0 then
+  return { 'counted', redis.call('ZCARD', index) }
+end
+return { 'counted', redis.call('ZCOUNT', index, now - seconds, '+inf') }

@@ -1,0 +1,51 @@
+-- create: a new session, with room made for it under the user's limit.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the new session
+-- ARGV 1 clock, 2 session id, 3 user id ('' anonymous), 4 ttl, 5 max lifetime (0 none), 6 limit (0 none),
+--      7 limit policy, 8 created ('' now), 9 size of the data, then name, value, ... of the hash's other fields
+-- Reply: 'live', time; 'full'; or 'more': call again
+-- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
+-- @include slice
+-- @include shard
+-- @include session
+-- @include index
+-- @include publish
+-- @include end_session
+-- @include sweep
+-- @include make_room
+local key, id, user = KEYS[4], ARGV[2], ARGV[3]
+local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[9])
+local created = tonumber(ARGV[8]) or now
+
+if load_live(key) then -- a client that lost the first answer asks again
+  return { 'live', text(now) }
+end
+local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
+if room ~= 'room' then
+  return { room }
+end
+redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now, 't', ttl)
+if user ~= '' then
+  redis.call('HSET', key, 'u', user)
+  if created ~= now then
+    redis.call('HSET', key, 'a', now)
+  end
+end
+local deadline = math.huge
+if lifetime > 0 then
+  deadline = now + lifetime
+  redis.call('HSET', key, 'd', deadline)
+end
+if size > 0 then
+  redis.call('HSET', key, 'n', size)
+end
+for i = 10, #ARGV, 2 do
+  redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+end
+local meta = set_expiry({ user = user, created = created, last_access = now, ttl = ttl, deadline = deadline })
+enter(id, meta)
+keep_hash(id, meta)
+if created == now then -- else it takes the place of another, which says so
+  publish('created', id, user, now, '')
+end
+sweep(10)
+return { 'live', text(now) }

@@ -1,0 +1,21 @@
+-- get, get_all: data of a live session.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the session
+-- ARGV 1 clock, then the fields' names; none: all of the hash
+-- Reply: 'live', time, value, ... in the order asked (nil where there is none), or name, value, ...; or 'gone'
+-- Cost: O(fields)
+-- @include shard
+-- @include session
+-- @include give
+local key = KEYS[4]
+
+if not load_live(key) then
+  return { 'gone' }
+end
+if #ARGV == 1 then
+  return give(key)
+end
+local reply = { 'live', text(now) }
+for i = 2, #ARGV do
+  reply[i + 1] = redis.call('HGET', key, ARGV[i])
+end
+return reply

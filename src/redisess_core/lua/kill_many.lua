@@ -1,0 +1,34 @@
+-- kill_user, kill_all: end the sessions of an index that were created before the call, a slice at a time.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the index: a user's, or activity
+-- ARGV 1 clock, 2 user id ('' all), 3 reason, 4 the time of the call ('' now), 5 and 6 the cursor: score, id ('' '' first),
+--      7 the manager's ttl, then session ids to keep
+-- Reply: 'done' or 'more', the time of the call, the cursor's score and id, how many were ended
+-- Cost: O(slice * log sessions)
+-- @include slice
+-- @include shard
+-- @include session
+-- @include index
+-- @include publish
+-- @include end_session
+-- @include heal
+-- @include page
+local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
+local called, ttl = tonumber(ARGV[4]) or now, tonumber(ARGV[7])
+local keep = {}
+for i = 8, #ARGV do
+  keep[ARGV[i]] = true
+end
+
+local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
+local ended = 0
+for i = 1, #found, 2 do
+  local id = found[i]
+  local meta = load_live(session_key(id))
+  if not meta then
+    heal(id, user ~= '' and user or nil, ttl)
+  elseif not keep[id] and meta.created <= called then
+    end_session(id, meta, reason)
+    ended = ended + 1
+  end
+end
+return { next_id == '' and 'done' or 'more', text(called), next_score, next_id, ended }

@@ -1,0 +1,34 @@
+-- get_oldest_user_session: the user's live session of longest ago last access, touched where that is due.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the user's index
+-- ARGV 1 clock, 2 user id, 3 touch interval ('' not to touch)
+-- Reply: 'live', time, session id, name, value, ...; 'gone'; or 'more': a slice of dead ones went, call again
+-- Cost: O(fields + log sessions), and O(log sessions) for each dead one met, at most a slice
+-- @include slice
+-- @include shard
+-- @include session
+-- @include index
+-- @include publish
+-- @include sweep
+-- @include touch
+-- @include heal
+-- @include give
+local index, user, interval = KEYS[4], ARGV[2], tonumber(ARGV[3])
+
+local first = redis.call('ZRANGE', index, 0, SLICE - 1)
+for _, id in ipairs(first) do
+  local key = session_key(id)
+  local meta = load_live(key)
+  if meta then
+    if interval and is_due(meta, interval) then
+      touch(id, meta)
+    end
+    local reply = give(key)
+    table.insert(reply, 3, id)
+    return reply
+  end
+  heal(id, user, 0)
+end
+if #first == 0 then
+  return { 'gone' }
+end
+return { sweep(SLICE) == SLICE and 'more' or #first == SLICE and 'more' or 'gone' }

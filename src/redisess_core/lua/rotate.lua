@@ -1,0 +1,70 @@
+-- rotate: give a session a new id; the old one is dead at once. A sign-in also gives it a user.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the session, 5 the session under its new id
+-- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
+--      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' to leave what it holds behind,
+--      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
+-- Reply: 'live', time, name, value, ...; 'gone'; 'full'; 'large', size; or 'more': call again
+-- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
+-- @include slice
+-- @include shard
+-- @include session
+-- @include index
+-- @include publish
+-- @include end_session
+-- @include sweep
+-- @include make_room
+-- @include change
+-- @include give
+local old_key, new_key, old_id, new_id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
+local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 11
+
+local meta = load_live(old_key)
+if not meta then
+  if load_live(new_key) then -- a client that lost the first answer asks again
+    return give(new_key)
+  end
+  return { 'gone' }
+end
+local size, before = measure(fresh and new_key or old_key, CHANGES)
+if size > before and size > tonumber(ARGV[10]) then
+  return { 'large', text(size) }
+end
+if sign_in then
+  local room = make_room(ARGV[4], tonumber(ARGV[7]), ARGV[8], old_id)
+  if room ~= 'room' then
+    return { room }
+  end
+end
+
+if fresh then
+  redis.call('DEL', old_key)
+  redis.call('HSET', new_key, 's', LIVE, 'c', now, 't', meta.ttl)
+  meta.created = now
+else
+  redis.call('RENAME', old_key, new_key)
+end
+leave(old_id, meta.user)
+change(new_key, CHANGES, size)
+if sign_in then
+  local lifetime = tonumber(ARGV[6])
+  meta.user, meta.deadline = ARGV[4], lifetime > 0 and now + lifetime or math.huge
+  redis.call('HSET', new_key, 'u', meta.user, 'a', now)
+  if lifetime > 0 then
+    redis.call('HSET', new_key, 'd', meta.deadline)
+  else
+    redis.call('HDEL', new_key, 'd')
+  end
+end
+local was_immortal = meta.expires == math.huge
+local old_user = meta.user
+meta.ttl = tonumber(ARGV[5]) or meta.ttl
+meta.last_access = now
+redis.call('HSET', new_key, 'l', now, 't', meta.ttl)
+set_expiry(meta)
+enter(new_id, meta)
+keep_hash(new_id, meta)
+if was_immortal then
+  release_indexes(old_user)
+end
+publish('rotated', old_id, meta.user, now, 'rotated', new_id)
+return give(new_key)

@@ -1,0 +1,33 @@
+-- set, delete, write, and what a request changed: fields of a live session's hash, its ttl, a touch.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the session
+-- ARGV 1 clock, 2 session id, 3 'touch' or '', 4 ttl ('' as it was), 5 max data bytes,
+--      6 how many fields to delete, their names, then name, value, ...
+-- Reply: 'stored', time, last access, how many were deleted; 'gone'; or 'large', size
+-- Cost: O(changes), and with a touch or a ttl O(log sessions)
+-- @include shard
+-- @include session
+-- @include index
+-- @include touch
+-- @include change
+local key, id, CHANGES = KEYS[4], ARGV[2], 6
+
+local meta = load_live(key)
+if not meta then
+  return { 'gone' }
+end
+local size, before = measure(key, CHANGES)
+if size > before and size > tonumber(ARGV[5]) then
+  return { 'large', text(size) }
+end
+local deleted = change(key, CHANGES, size)
+local ttl = tonumber(ARGV[4]) or meta.ttl
+if ttl ~= meta.ttl or ARGV[3] == 'touch' then
+  local was_immortal = meta.expires == math.huge
+  meta.ttl = ttl
+  redis.call('HSET', key, 't', ttl)
+  touch(id, meta)
+  if was_immortal and meta.expires < math.huge then
+    release_indexes(meta.user)
+  end
+end
+return { 'stored', text(now), text(meta.last_access), deleted }

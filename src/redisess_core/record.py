@@ -1,0 +1,92 @@
+"""A session's hash, as scripts give and take it: names of its fields, values, replies. `lua/KEYS.md` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from redisess_core import values
+from redisess_core.config import check_data
+from redisess_core.errors import RedisessError, SessionDataTooLarge
+
+FIELD: Final = b"f:"
+DATA: Final = b"d:"
+
+Changes = Mapping[bytes, bytes | None]  # fields of the hash to store; None removes one
+
+
+class SessionData(Mapping[str, Any]):
+    """Session data as it was loaded; a value is decoded when it is asked for."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, encoded: dict[str, bytes]) -> None:
+        self.encoded = encoded
+
+    def __getitem__(self, key: str) -> Any:
+        return values.decode(self.encoded[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.encoded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.encoded)
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __repr__(self) -> str:
+        return f"<session data: {len(self)} keys>"  # values are the application's secrets
+
+
+class Stored:
+    """The reply to a store: what came of it."""
+
+    __slots__ = ("deleted", "last_access", "now")
+
+    def __init__(self, reply: list[Any], max_data_bytes: int) -> None:
+        if reply[0] == b"large":
+            raise SessionDataTooLarge(int(reply[1]), max_data_bytes)
+        if reply[0] != b"stored":
+            raise RedisessError(f"the script store answered {reply[0]!r}")
+        self.now = float(reply[1])
+        self.last_access = float(reply[2])
+        self.deleted = int(reply[3])
+
+
+def pairs(reply: list[Any], start: int) -> dict[bytes, bytes | None]:
+    """Read name and value by turns; of two values for one name the later holds."""
+    rest = iter(reply[start:])
+    return dict(zip(rest, rest, strict=True))
+
+
+def encode_fields(fields: Mapping[str, Any]) -> dict[bytes, bytes | None]:
+    """Encode additional fields as fields of the hash; None removes one."""
+    return {
+        FIELD + name.encode(): None if value is None else values.encode(value, name) for name, value in fields.items()
+    }
+
+
+def encode_data(data: object) -> dict[bytes, bytes | None]:
+    """Encode session data as fields of the hash."""
+    return {DATA + key.encode(): values.encode(value, key) for key, value in check_data(data).items()}
+
+
+def data_of(hash_fields: Changes) -> dict[str, bytes]:
+    """Return the session data among fields of the hash, still encoded."""
+    return {name[2:].decode(): value for name, value in hash_fields.items() if value is not None and name[:2] == DATA}
+
+
+def data_size(changed: Iterable[tuple[bytes, bytes | None]]) -> int:
+    """Count the bytes of session data among fields of the hash, as the scripts do."""
+    return sum(len(name) - len(DATA) + len(value) for name, value in changed if value is not None and name[:2] == DATA)
+
+
+def read_number(text: bytes) -> float:
+    """Read a number; a whole one stays an int."""
+    return int(text) if text.isdigit() else float(text)
+
+
+def read_text(value: bytes | None) -> str | None:
+    """Read text, whatever its bytes."""
+    return None if value is None else value.decode("utf-8", "replace")

@@ -1,0 +1,236 @@
+"""The only code that talks to a client: it runs one operation, blocking or awaited, and translates its errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import threading
+import weakref
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import (
+    ClusterError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from redisess_core import connect
+from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
+from redisess_core.keys import layout_key
+from redisess_core.operation import Operation
+from redisess_core.scripts import script
+
+T = TypeVar("T")
+
+LAYOUT_VERSION: Final = 1
+_PASSING: Final = re.compile(r"(LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM)\b")
+_PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
+_log = logging.getLogger("redisess")
+
+
+def layout_operation(namespace: str, shards: int) -> Operation[None]:
+    """Plan the first operation of a manager: record the namespace's layout, or compare it; look at the server."""
+    record = json.dumps({"layout": LAYOUT_VERSION, "shards": shards}, separators=(",", ":"))
+
+    def decode(reply: list[bytes]) -> None:
+        recorded, server, memory = (part.decode("utf-8", "replace") for part in reply)
+        if not recorded:
+            version = re.search(r"redis_version:(\S+)", server)
+            raise StoreUnsupported(f"Redis {version[1] if version else '?'} found, 6.2 or later wanted")
+        if recorded != record:
+            raise NamespaceMismatch(
+                f"namespace {namespace!r} is recorded as {recorded[:300]}, this manager wants {record}: "
+                "give it the same shards, or another namespace"
+            )
+        policy = re.search(r"maxmemory_policy:(\S+)", memory)
+        if policy and policy[1] != "noeviction":
+            _log.warning(
+                "the Redis server may evict sessions (maxmemory-policy %s): set it to noeviction, "
+                "or sessions end early and counts are wrong until they expire",
+                policy[1],
+            )
+
+    return Operation(script("layout"), (layout_key(namespace),), (record,), decode)
+
+
+class Store:
+    """Runs operations on a blocking client; threads and forks share it."""
+
+    def __init__(self, client: connect.BlockingClient | str, first: Operation[None]) -> None:
+        self.owned = isinstance(client, str)
+        self.client: Any = connect.connect(client) if isinstance(client, str) else client  # untyped in parts
+        self._first: Operation[None] | None = first
+
+    def execute(self, operation: Operation[T]) -> T:
+        """Run *operation*, and before it, once a process, the namespace's check."""
+        first = self._first
+        if first is not None:
+            first.decode(self._call(first))
+            self._first = None
+        return operation.decode(self._call(operation))
+
+    def _call(self, operation: Operation[Any]) -> Any:
+        known = operation.script
+        rest = (len(operation.keys), *operation.keys, *operation.args)
+        try:
+            try:
+                return self.client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
+            except NoScriptError:
+                return self.client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+
+    def subscribe(self, channels: list[bytes]) -> Any:
+        """Return a subscription, confirmed, to *channels*."""
+        try:
+            pubsub = self.client.pubsub()
+            pubsub.subscribe(*channels)
+            confirmed = 0
+            while confirmed < len(channels):
+                message = pubsub.get_message(timeout=connect.TIMEOUT)
+                if message is None:
+                    raise StoreUnavailable("Redis did not confirm a subscription in time")
+                confirmed += message["type"] == "subscribe"
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+        return pubsub
+
+    def next_message(self, pubsub: Any, timeout: float) -> bytes | None:
+        """Return the next message's payload; None if none comes in time."""
+        try:
+            message = pubsub.get_message(timeout=timeout)
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+        return payload_of(message)
+
+    def close(self) -> None:
+        """Close the client if it was made here."""
+        if self.owned:
+            self.client.close()
+
+
+class AsyncStore:
+    """Runs operations on an async client: the one handed in, in its own loop, or one a running loop."""
+
+    def __init__(self, client: Any | str, first: Operation[None]) -> None:
+        self._url = client if isinstance(client, str) else None
+        if self._url is not None:
+            connect.check_url(self._url)
+        self._client = None if isinstance(client, str) else client
+        self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
+        self._lock = threading.Lock()
+        self._first: Operation[None] | None = first
+
+    @property
+    def client(self) -> Any:
+        """The client of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._client is not None:
+            return self._own_loop(loop)
+        client = self._clients.get(loop)
+        return client if client is not None else self._connect(loop)
+
+    def _connect(self, loop: asyncio.AbstractEventLoop) -> Any:
+        with self._lock:
+            for closed in [known for known in self._clients if known.is_closed()]:
+                _abandon(self._clients.pop(closed))
+            client = self._clients[loop] = connect.connect_async(self._url or "")
+        return client
+
+    def _own_loop(self, loop: asyncio.AbstractEventLoop) -> Any:
+        if self._loop is None:
+            self._loop = weakref.ref(loop)
+        elif self._loop() is not loop:
+            raise RuntimeError(
+                "the client handed to this manager belongs to another event loop: "
+                "use it in one loop only, or give the manager a URL, which makes a client for each"
+            )
+        return self._client
+
+    async def execute(self, operation: Operation[T]) -> T:
+        """Run *operation*, and before it, once a process, the namespace's check."""
+        first = self._first
+        if first is not None:
+            first.decode(await self._call(first))
+            self._first = None
+        return operation.decode(await self._call(operation))
+
+    async def _call(self, operation: Operation[Any]) -> Any:
+        known, client = operation.script, self.client
+        rest = (len(operation.keys), *operation.keys, *operation.args)
+        try:
+            try:
+                return await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
+            except NoScriptError:
+                return await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+
+    async def subscribe(self, channels: list[bytes]) -> Any:
+        """Return a subscription, confirmed, to *channels*."""
+        try:
+            pubsub = self.client.pubsub()
+            await pubsub.subscribe(*channels)
+            confirmed = 0
+            while confirmed < len(channels):
+                message = await pubsub.get_message(timeout=connect.TIMEOUT)
+                if message is None:
+                    raise StoreUnavailable("Redis did not confirm a subscription in time")
+                confirmed += message["type"] == "subscribe"
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+        return pubsub
+
+    async def next_message(self, pubsub: Any, timeout: float) -> bytes | None:  # noqa: ASYNC109  redis-py's own timeout
+        """Return the next message's payload; None if none comes in time."""
+        try:
+            message = await pubsub.get_message(timeout=timeout)
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+        return payload_of(message)
+
+    async def aclose(self) -> None:
+        """Close the clients that were made here: that of the running loop, and drop those of others."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        running = asyncio.get_running_loop()
+        for loop, client in clients.items():
+            if loop is running:
+                await client.aclose()
+            else:
+                _abandon(client)
+
+
+def translate(error: Exception) -> RedisessError:
+    """Say a client's exception in our words; it stays the cause."""
+    passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None
+    if isinstance(error, ResponseError) and not passing:
+        return RedisessError(f"Redis refused a script: {error}")
+    return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {error}")
+
+
+def payload_of(message: Any) -> bytes | None:
+    """Return what a message carries; None for none, and for the word of a subscription."""
+    if message is None or message["type"] != "message":
+        return None
+    data = message["data"]
+    return data.encode() if isinstance(data, str) else data
+
+
+def _abandon(client: Any) -> None:
+    """Drop a client whose loop has closed: nothing can be awaited there, so its sockets are closed from here."""
+    pool = client.connection_pool
+    for connection in [*pool._available_connections, *pool._in_use_connections]:  # redis-py has no public way
+        writer, connection._writer, connection._reader = connection._writer, None, None
+        transport: Any = getattr(writer, "transport", None)
+        open_socket = getattr(transport, "_sock", None)
+        if open_socket is not None:
+            open_socket.close()
+            transport._sock = None  # or its finalizer warns of what was just done
