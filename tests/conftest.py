@@ -1,0 +1,154 @@
+"""The fixtures that every suite shares. CONTRIBUTING.md says how to use them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from support.both import COLOURS, open_manager
+from support.clock import FakeClock
+from support.server import Server
+from support.wire import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from support.wire import Seen
+
+STRAGGLE_SECONDS = 5.0
+_namespaces = count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What `@pytest.mark.anyio` runs on: redis-py knows asyncio only."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail the test that leaves a thread or a process running; an unclosed loop is a warning, so an error."""
+    threads, processes = set(threading.enumerate()), _processes()
+    yield
+    deadline = time.monotonic() + STRAGGLE_SECONDS
+    while left := [*(set(threading.enumerate()) - threads - _kept()), *(_processes() - processes)]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"The test left running: {left}")
+        time.sleep(0.01)
+
+
+def _kept() -> set[threading.Thread]:
+    """Give the threads that asgiref, under Django, keeps for the whole process on purpose."""
+    asgiref = sys.modules.get("asgiref.sync")
+    return set(asgiref.SyncToAsync.single_thread_executor._threads) if asgiref else set()
+
+
+def _processes() -> set[str]:
+    """Give this process's children, by number and name; a dead one that nobody waited for is a child too."""
+    found: set[str] = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = status.read_text()
+        except OSError:  # it ended meanwhile
+            continue
+        before_name, name, after_name = re.split(r"^(\d+) \((.*)\) ", text, maxsplit=1, flags=re.DOTALL)[1:]
+        _state, parent, *_ = after_name.split()
+        if int(parent) == os.getpid():
+            found.add(f"{before_name} {name}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """Run one server for the whole run; a test that stops, pauses or configures one takes `start_server`."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., Server]]:
+    """Start servers of the test's own: `start_server("--maxmemory", "2mb")`; they end with the test."""
+    with ExitStack() as ends:
+        yield lambda *arguments, **options: ends.enter_context(Server(*arguments, **options))
+
+
+@pytest.fixture(scope="session")
+def _flushing(redis_server: Server) -> redis.Redis:
+    return redis_server.client()
+
+
+@pytest.fixture
+def redis_url(redis_server: Server, _flushing: redis.Redis) -> str:
+    """The URL of the shared server, emptied."""
+    _flushing.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_client(redis_server: Server, redis_url: str) -> Iterator[redis.Redis]:
+    """A client of the shared server, emptied: to look at what is really stored."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def wire(redis_server: Server) -> Callable[..., AbstractContextManager[Seen]]:
+    """See what reaches a server (default: the shared one): `with wire() as seen: ...`, then `seen.names`."""
+    return lambda server=None: watch(server or redis_server)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock to set, that `manager` goes by: `clock.advance(60)`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test has."""
+    return f"test{next(_namespaces)}"
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Which manager the test runs with; for one only, `@pytest.mark.parametrize("colour", ["blocking"])`."""
+    return request.param
+
+
+@pytest.fixture
+def make_manager(redis_url: str, colour: str, namespace: str) -> Iterator[Callable[..., Any]]:
+    """Make managers of one colour in the test's namespace, closed at its end.
+
+    Takes the manager's options, and `url` (another server's, or `memory://`), `client_options` (make the
+    client here, with them). Each async manager has an event loop of its own.
+    """
+    with ExitStack() as ends:
+
+        def make(url: str = redis_url, **options: Any) -> Any:
+            options.setdefault("namespace", namespace)
+            return ends.enter_context(open_manager(colour, url, **options))
+
+        yield make
+
+
+@pytest.fixture
+def manager(make_manager: Callable[..., Any], clock: FakeClock) -> Any:
+    """A manager with default options that goes by `clock`."""
+    return make_manager(clock=clock)
+
+
+@pytest.fixture
+def live_manager(make_manager: Callable[..., Any]) -> Any:
+    """A manager with default options that goes by the server's own clock."""
+    return make_manager()
