@@ -16,7 +16,7 @@ from redisess_core.config import (
     check_text,
     check_user_id,
 )
-from redisess_core.errors import RedisessError, SessionDataTooLarge, SessionGone, SessionLimitReached
+from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
 from redisess_core.events import Reason
 from redisess_core.keys import ShardKeys
 from redisess_core.operation import PAUSE, Iteration, Operation, Page, Plan, Steps, Together, iteration, operation
@@ -190,11 +190,11 @@ class SessionOperations(Generic[S]):
         shard = self._user_shard(user)
 
         def decode(reply: list[Any]) -> S | None:
+            if not reply:
+                return None
             if reply[0] == b"more":
                 raise _More
-            if reply[0] == b"gone":
-                return None
-            return self.session_class(self, reply[2].decode(), None, float(reply[1]), pairs(reply, 3))
+            return self.session_class(self, reply[-1].decode(), None, pairs(reply))
 
         args = (self.clock_argument(), user.encode(), self._touch_argument(touch))
         return _until_done(Operation(script("oldest"), (*shard.indexes, shard.user(user.encode())), args, decode))
@@ -360,23 +360,16 @@ class SessionOperations(Generic[S]):
         session_id = tokens.session_id_of(token)
 
         def decode(reply: list[Any]) -> S:
-            if reply[0] == b"more":
-                raise _More
-            self._refuse_full(reply, user_id)
+            self._refuse(reply, user_id)
             now = reply[1]
-            hash_fields: dict[bytes, bytes | None] = {
-                b"c": now,
-                b"l": now,
-                b"t": repr(ttl).encode(),
-                **changes,
-            }
+            found = {b"now": now, b"c": now, b"l": now, b"t": repr(ttl).encode(), **changes}
             if created is not None:
-                hash_fields[b"c"] = repr(created).encode()
+                found[b"c"] = repr(created).encode()
             if user_id is not None:
-                hash_fields.update({b"u": user_id.encode(), b"a": now})
+                found.update({b"u": user_id.encode(), b"a": now})
             if lifetime:
-                hash_fields[b"d"] = repr(float(now) + lifetime).encode()
-            return self.session_class(self, session_id, token, float(now), hash_fields)
+                found[b"d"] = repr(float(now) + lifetime).encode()
+            return self.session_class(self, session_id, token, found)
 
         args = (
             self.clock_argument(),
@@ -440,15 +433,12 @@ class SessionOperations(Generic[S]):
             return self._move(session, token, changes, cast("str", user_id), ttl=ttl, fresh=fresh)
 
         def decode(reply: list[Any]) -> S:
-            if reply[0] == b"more":
-                raise _More
-            if reply[0] == b"gone":
+            if not reply:
+                session.mark_gone()
                 raise SessionGone(session.session_id)
-            if reply[0] == b"large":
-                raise SessionDataTooLarge(int(reply[1]), self.max_data_bytes)
-            self._refuse_full(reply, user_id)
+            self._refuse(reply, user_id)
             session.mark_gone()
-            return self.session_class(self, new, token, float(reply[1]), pairs(reply, 2))
+            return self.session_class(self, new, token, pairs(reply))
 
         args = (
             self.clock_argument(),
@@ -512,15 +502,19 @@ class SessionOperations(Generic[S]):
         return moved
 
     def _opened(self, reply: list[Any], session_id: str, token: str | None = None) -> S | None:
-        if reply[0] != b"live":
-            return None
-        return self.session_class(self, session_id, token, float(reply[1]), pairs(reply, 2))
+        return self.session_class(self, session_id, token, pairs(reply)) if reply else None
 
-    def _refuse_full(self, reply: list[Any], user_id: str | None) -> None:
-        if reply[0] == b"full":
-            raise SessionLimitReached(user_id or "", self.max_sessions_per_user or 0)
-        if reply[0] != b"live":
-            raise RedisessError(f"a script answered {reply[0]!r}")
+    def _refuse(self, reply: list[Any], user_id: str | None) -> None:
+        """Raise what a script says instead of what was asked of it."""
+        match reply[0]:
+            case b"more":
+                raise _More
+            case b"full":
+                raise SessionLimitReached(user_id or "", self.max_sessions_per_user or 0)
+            case b"large":
+                raise SessionDataTooLarge(int(reply[1]), self.max_data_bytes)
+            case _:
+                return
 
     def _touch_argument(self, touch: bool) -> float | str:
         return self.touch_interval if touch else ""
@@ -570,14 +564,13 @@ class SessionOperations(Generic[S]):
         self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: _Cursor
     ) -> Operation[tuple[list[S], _Cursor]]:
         def decode(reply: list[Any]) -> tuple[list[S], _Cursor]:
-            now, width = float(reply[1]), len(self._listed) + 1
+            width = len(self._listed) + 1
             sessions = [
                 self.session_class(
                     self,
                     reply[at].decode(),
                     None,
-                    now,
-                    dict(zip(self._listed, reply[at + 1 : at + width], strict=True)),
+                    {b"now": reply[1], **dict(zip(self._listed, reply[at + 1 : at + width], strict=True))},
                     with_data=False,
                 )
                 for at in range(4, len(reply), width)

@@ -42,22 +42,20 @@ class SessionData(Mapping[str, Any]):
 class Stored:
     """The reply to a store: what came of it."""
 
-    __slots__ = ("deleted", "last_access", "now")
+    __slots__ = ("deleted", "last_access")
 
     def __init__(self, reply: list[Any], max_data_bytes: int) -> None:
         if reply[0] == b"large":
             raise SessionDataTooLarge(int(reply[1]), max_data_bytes)
         if reply[0] != b"stored":
             raise RedisessError(f"the script store answered {reply[0]!r}")
-        self.now = float(reply[1])
-        self.last_access = float(reply[2])
+        self.last_access: bytes = reply[2]
         self.deleted = int(reply[3])
 
 
-def pairs(reply: list[Any], start: int) -> dict[bytes, bytes | None]:
+def pairs(reply: list[Any]) -> dict[bytes, Any]:
     """Read name and value by turns; of two values for one name the later holds."""
-    rest = iter(reply[start:])
-    return dict(zip(rest, rest, strict=True))
+    return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def encode_fields(fields: Mapping[str, Any]) -> dict[bytes, bytes | None]:

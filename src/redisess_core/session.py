@@ -38,51 +38,35 @@ class SessionState:
     _manager: SessionOperations[Any]
     _session_id: str
     _token: str | None
-    _user_id: str | None
-    _created: float
-    _authenticated_at: float | None
-    _last_access: float
-    _ttl: float
-    _stored_ttl: float
-    _deadline: float
-    _hash_fields: dict[bytes, bytes | None]
-    _changed_fields: dict[str, Any]
-    _data: SessionData | None
+    _stored: dict[bytes, Any]  # fields of the hash, and the time
     _with_data: bool
-    _gone: bool
     _clock_offset: float
+    _changed_fields: dict[str, Any]
+    _changed_ttl: float | None
+    _data: SessionData | None
+    _gone: bool
 
     def __init__(
         self,
         manager: SessionOperations[Any],
         session_id: str,
         token: str | None,
-        now: float,
-        hash_fields: dict[bytes, bytes | None],
+        stored: dict[bytes, Any],
         *,
         with_data: bool = True,
     ) -> None:
         vars(self).update(_manager=manager, _store=manager.store, _session_id=session_id, _token=token)
-        self._load(now, hash_fields, with_data=with_data)
+        self._load(stored, with_data=with_data)
 
-    def _load(self, now: float, hash_fields: dict[bytes, bytes | None], *, with_data: bool) -> None:
-        stored = cast("dict[bytes, bytes]", hash_fields)
-        get = stored.get
-        user_id, authenticated_at, deadline, ttl = get(b"u"), get(b"a"), get(b"d"), read_number(stored[b"t"])
+    def _load(self, stored: dict[bytes, Any], *, with_data: bool) -> None:
         vars(self).update(
-            _user_id=user_id.decode() if user_id else None,
-            _created=float(stored[b"c"]),
-            _authenticated_at=float(authenticated_at) if authenticated_at else None,
-            _last_access=float(stored[b"l"]),
-            _ttl=ttl,
-            _stored_ttl=ttl,
-            _deadline=float(deadline) if deadline else math.inf,
-            _hash_fields=hash_fields,
-            _changed_fields={},
-            _data=None,
+            _stored=stored,
             _with_data=with_data,
+            _clock_offset=float(stored[b"now"]) - time.monotonic(),
+            _changed_fields={},
+            _changed_ttl=None,
+            _data=None,
             _gone=False,
-            _clock_offset=now - time.monotonic(),
         )
 
     def _update(self, **attributes: Any) -> None:
@@ -101,39 +85,40 @@ class SessionState:
     @property
     def user_id(self) -> str | None:
         """Whose session it is; None: anonymous."""
-        return self._user_id
+        return read_text(self._stored.get(b"u") or None)
 
     @property
     def ttl(self) -> float:
         """Idle timeout in seconds; 0: none. Set it, and `write()`."""
-        return self._ttl
+        return self._stored_ttl if self._changed_ttl is None else self._changed_ttl
 
     @ttl.setter
     def ttl(self, seconds: float) -> None:
-        self._update(_ttl=check_seconds("ttl", seconds))
+        self._update(_changed_ttl=check_seconds("ttl", seconds))
 
     @property
     def created(self) -> float:
         """When it was created, in seconds since the epoch."""
-        return self._created
+        return float(self._stored[b"c"])
 
     @property
     def authenticated_at(self) -> float | None:
         """When its user signed in, in seconds since the epoch; None: anonymous."""
-        if self._authenticated_at is None and self._user_id is not None:
-            return self._created
-        return self._authenticated_at
+        if self.user_id is None:
+            return None
+        return float(self._stored.get(b"a") or self._stored[b"c"])
 
     @property
     def last_access(self) -> float:
         """When it was last touched, in seconds since the epoch."""
-        return self._last_access
+        return float(self._stored[b"l"])
 
     @property
     def expires(self) -> float:
         """When it ends unless it is touched, in seconds since the epoch; `math.inf`: never."""
-        idle_end = self._last_access + self._stored_ttl if self._stored_ttl else math.inf
-        return min(idle_end, self._deadline)
+        ttl, deadline = self._stored_ttl, self._stored.get(b"d")
+        idle_end = self.last_access + ttl if ttl else math.inf
+        return min(idle_end, float(deadline)) if deadline else idle_end
 
     @property
     def expires_in(self) -> float:
@@ -143,7 +128,7 @@ class SessionState:
     @property
     def idle(self) -> float:
         """Seconds since its last access."""
-        return max(0.0, self._now() - self._last_access)
+        return max(0.0, self._now() - self.last_access)
 
     @property
     def valid(self) -> bool:
@@ -153,12 +138,12 @@ class SessionState:
     @property
     def ip(self) -> str | None:
         """The remote address recorded at its creation or sign-in."""
-        return read_text(self._hash_fields.get(b"i"))
+        return read_text(self._stored.get(b"i"))
 
     @property
     def user_agent(self) -> str | None:
         """The user agent recorded at its creation or sign-in."""
-        return read_text(self._hash_fields.get(b"g"))
+        return read_text(self._stored.get(b"g"))
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -169,7 +154,7 @@ class SessionState:
     def data(self) -> Mapping[str, Any]:
         """Session data as it was loaded, read-only; empty in a session that came from a list."""
         if self._data is None:
-            found = self._hash_fields.items()
+            found = self._stored.items()
             encoded = {name[2:].decode(): value for name, value in found if value is not None and name[:2] == DATA}
             self._update(_data=SessionData(encoded))
         return cast("SessionData", self._data)
@@ -189,22 +174,26 @@ class SessionState:
     @property
     def changed_ttl(self) -> float | None:
         """The ttl if it was set and not yet written."""
-        return self._ttl if self._ttl != self._stored_ttl else None
+        return None if self._changed_ttl == self._stored_ttl else self._changed_ttl
 
     @property
     def carried_fields(self) -> Changes:
         """The fields of the hash that go with the session wherever it moves: data, additional fields, its client."""
         kept = (FIELD, DATA, b"i", b"g")
-        return {name: value for name, value in self._hash_fields.items() if name[:2] in kept}
+        return {name: value for name, value in self._stored.items() if name[:2] in kept}
 
     def mark_gone(self) -> None:
         """Note that the session is no longer there."""
         self._update(_gone=True)
 
+    @property
+    def _stored_ttl(self) -> float:
+        return read_number(self._stored[b"t"])
+
     def _field(self, name: str) -> Any:
         if name in self._changed_fields:
             return self._changed_fields[name]
-        stored = self._hash_fields.get(FIELD + name.encode())
+        stored = self._stored.get(FIELD + name.encode())
         return None if stored is None else values.decode(stored)
 
     def _now(self) -> float:
@@ -229,7 +218,7 @@ class SessionState:
             )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._session_id} user_id={self._user_id!r}>"
+        return f"<{type(self).__name__} {self._session_id} user_id={self.user_id!r}>"
 
 
 class SessionMethods(SessionState):
@@ -240,10 +229,10 @@ class SessionMethods(SessionState):
         """Load the session again, its data included, without a touch; return whether it is still there."""
 
         def decode(reply: list[Any]) -> bool:
-            if reply[0] != b"live":
+            if not reply:
                 self.mark_gone()
                 return False
-            self._load(float(reply[1]), pairs(reply, 2), with_data=True)
+            self._load(pairs(reply), with_data=True)
             return True
 
         return self._manager.plan_open(self._session_id, touch=False, decode=decode)
@@ -257,9 +246,9 @@ class SessionMethods(SessionState):
         changed = encode_fields(self._changed_fields)
 
         def decode(result: Stored) -> None:
-            self._hash_fields.update(changed)
+            self._stored.update(changed)
             self._changed_fields.clear()
-            self._update(_stored_ttl=self._ttl, _last_access=result.last_access)
+            self._stored.update({b"t": repr(self.ttl).encode(), b"l": result.last_access})
 
         return self._plan_store(changed, ttl=self.changed_ttl, touch=True, decode=decode)
 
@@ -287,7 +276,7 @@ class SessionMethods(SessionState):
         def decode(reply: list[Any]) -> Any:
             self._refuse_gone(reply)
             defaults = [key[name] for name in names] if isinstance(key, Mapping) else [default] * len(names)
-            stored = reply[2:] if names else []  # no name asks for the whole hash
+            stored = reply[:-1] if names else []  # no name asks for the whole hash
             found = [
                 otherwise if value is None else values.decode(value)
                 for value, otherwise in zip(stored, defaults, strict=True)
@@ -304,7 +293,7 @@ class SessionMethods(SessionState):
 
         def decode(reply: list[Any]) -> dict[str, Any]:
             self._refuse_gone(reply)
-            return dict(SessionData(data_of(pairs(reply, 2))))
+            return dict(SessionData(data_of(pairs(reply))))
 
         return self._plan_data([], decode)
 
@@ -356,12 +345,12 @@ class SessionMethods(SessionState):
         return self._manager.plan_store(self._session_id, changed, ttl=ttl, touch=touch, decode=read_reply)
 
     def _refuse_gone(self, reply: list[Any]) -> None:
-        if reply[0] == b"gone":
+        if not reply or reply[0] == b"gone":
             self.mark_gone()
             raise SessionGone(self._session_id)
 
     def _remember(self, changed: Changes) -> None:
-        self._hash_fields.update(changed)
+        self._stored.update(changed)
         self._update(_data=None)
 
 

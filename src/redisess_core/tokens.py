@@ -1,7 +1,7 @@
 """Tokens and session ids: the secret that a client carries, and the public handle that names its session.
 
 A token is a version, two characters for the shard and 26 random ones (130 bits). A session id is the same shard
-under another first character, and 25 characters (125 bits) of the token's SHA-256: it can be listed and logged,
+under another first character, and 25 hexadecimal digits (100 bits) of the token's SHA-256: it can be listed and logged,
 leads nobody back to the token, and is no token itself.
 """
 
@@ -22,7 +22,7 @@ _RANDOM_LENGTH = 26
 _SHARD_OF = {a + b: i * len(ALPHABET) + j for i, a in enumerate(ALPHABET) for j, b in enumerate(ALPHABET)}
 _NAME_OF = {shard: name for name, shard in _SHARD_OF.items()}
 _TOKEN = re.compile(rf"{_VERSION}[a-z2-7]{{{2 + _RANDOM_LENGTH}}}", re.ASCII)
-_SESSION_ID = re.compile(rf"{_SESSION}[a-z2-7]{{{SESSION_ID_LENGTH - 1}}}", re.ASCII)
+_SESSION_ID = re.compile(rf"{_SESSION}[a-z2-7]{{2}}[0-9a-f]{{{SESSION_ID_LENGTH - 3}}}", re.ASCII)
 
 
 def new_token(shard: int) -> str:
@@ -33,8 +33,7 @@ def new_token(shard: int) -> str:
 
 def session_id_of(token: str) -> str:
     """Derive the session id from *token*; there is no way back."""
-    digest = base64.b32encode(hashlib.sha256(token.encode("ascii")).digest()).decode("ascii").lower()
-    return _SESSION + token[1:3] + digest[: SESSION_ID_LENGTH - 3]
+    return _SESSION + token[1:3] + hashlib.sha256(token.encode("ascii")).hexdigest()[: SESSION_ID_LENGTH - 3]
 
 
 def random_shard(shards: int) -> int:

@@ -43,7 +43,7 @@ for i = 10, #ARGV, 2 do
 end
 local meta = set_expiry({ user = user, created = created, last_access = now, ttl = ttl, deadline = deadline })
 enter(id, meta)
-keep_hash(id, meta)
+keep_all(id, meta)
 if created == now then -- else it takes the place of another, which says so
   publish('created', id, user, now, '')
 end

@@ -1,7 +1,8 @@
 -- get, get_all: data of a live session.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, then the fields' names; none: all of the hash
--- Reply: 'live', time, value, ... in the order asked (nil where there is none), or name, value, ...; or 'gone'
+-- Reply: value, ... in the order asked (nil where there is none), then the time; name, value, ... of the hash,
+--        then 'now', the time; or nothing if it is gone
 -- Cost: O(fields)
 -- @include shard
 -- @include session
@@ -9,13 +10,14 @@
 local key = KEYS[4]
 
 if not load_live(key) then
-  return { 'gone' }
+  return {}
 end
 if #ARGV == 1 then
   return give(key)
 end
-local reply = { 'live', text(now) }
+local reply = {}
 for i = 2, #ARGV do
-  reply[i + 1] = redis.call('HGET', key, ARGV[i])
+  reply[i - 1] = redis.call('HGET', key, ARGV[i])
 end
+reply[#ARGV] = text(now)
 return reply

@@ -1,7 +1,8 @@
 -- get_oldest_user_session: the user's live session of longest ago last access, touched where that is due.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the user's index
 -- ARGV 1 clock, 2 user id, 3 touch interval ('' not to touch)
--- Reply: 'live', time, session id, name, value, ...; 'gone'; or 'more': a slice of dead ones went, call again
+-- Reply: name, value, ... of the hash, 'now', the time, 'id', its id; nothing; or 'more': a slice of dead ones
+--        went, call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each dead one met, at most a slice
 -- @include slice
 -- @include shard
@@ -23,12 +24,13 @@ for _, id in ipairs(first) do
       touch(id, meta)
     end
     local reply = give(key)
-    table.insert(reply, 3, id)
+    reply[#reply + 1] = 'id'
+    reply[#reply + 1] = id
     return reply
   end
   heal(id, user, 0)
 end
 if #first == 0 then
-  return { 'gone' }
+  return {}
 end
-return { sweep(SLICE) == SLICE and 'more' or #first == SLICE and 'more' or 'gone' }
+return (sweep(SLICE) == SLICE or #first == SLICE) and { 'more' } or {}

@@ -3,7 +3,7 @@
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
 --      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' to leave what it holds behind,
 --      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
--- Reply: 'live', time, name, value, ...; 'gone'; 'full'; 'large', size; or 'more': call again
+-- Reply: name, value, ... of the hash, then 'now', the time; nothing if it is gone; 'full'; 'large', size; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
 -- @include shard
@@ -23,7 +23,7 @@ if not meta then
   if load_live(new_key) then -- a client that lost the first answer asks again
     return give(new_key)
   end
-  return { 'gone' }
+  return {}
 end
 local size, before = measure(fresh and new_key or old_key, CHANGES)
 if size > before and size > tonumber(ARGV[10]) then
@@ -62,7 +62,7 @@ meta.last_access = now
 redis.call('HSET', new_key, 'l', now, 't', meta.ttl)
 set_expiry(meta)
 enter(new_id, meta)
-keep_hash(new_id, meta)
+keep_all(new_id, meta)
 if was_immortal then
   release_indexes(old_user)
 end

@@ -23,9 +23,14 @@ local deleted = change(key, CHANGES, size)
 local ttl = tonumber(ARGV[4]) or meta.ttl
 if ttl ~= meta.ttl or ARGV[3] == 'touch' then
   local was_immortal = meta.expires == math.huge
-  meta.ttl = ttl
-  redis.call('HSET', key, 't', ttl)
-  touch(id, meta)
+  local ttl_changed = ttl ~= meta.ttl
+  if ttl_changed then
+    redis.call('HSET', key, 't', ttl)
+    redis.call('ZREM', expiry, expiry_entry(id, meta))
+    meta.ttl = ttl
+    set_expiry(meta)
+  end
+  touch(id, meta, ttl_changed)
   if was_immortal and meta.expires < math.huge then
     release_indexes(meta.user)
   end

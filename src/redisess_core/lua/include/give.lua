@@ -1,7 +1,7 @@
--- A session as a reply: 'live', the time, then every field of its hash, name and value by turns.
+-- A session as a reply: name, value, ... of its hash, then 'now', the time.
 local function give(key)
   local reply = redis.call('HGETALL', key)
-  table.insert(reply, 1, 'live')
-  table.insert(reply, 2, text(now))
+  reply[#reply + 1] = 'now'
+  reply[#reply + 1] = text(now)
   return reply
 end

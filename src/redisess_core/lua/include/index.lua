@@ -1,6 +1,5 @@
 -- A session's entries in the indexes, and how long Redis keeps the keys by itself.
 local ID_LENGTH = 28
-local SLACK = 50 -- seconds that an index may outlive its last session, where that session's ttl is shorter
 
 local function user_key(user)
   return prefix .. 'u:' .. user
@@ -16,55 +15,52 @@ local function expiry_entry(id, meta)
   return id .. (meta.capped and '!' or ':') .. meta.user
 end
 
-local function milliseconds(seconds)
-  return math.min(math.ceil(seconds * 1000) + 1, 9e15)
+-- Until when Redis is to keep the keys of a session: its end, rounded up to a tenth of the ttl or 50 seconds,
+-- so that few touches have to move that.
+local function kept_until(meta)
+  local grain = meta.ttl > 0 and math.min(50, meta.ttl / 10) or 50
+  return (math.floor(meta.expires / grain) + 1) * grain
 end
 
--- Let Redis drop a hash by itself at its session's end. A clock of the manager's own may run
--- slower than the server's: there the hash gets slack, and scripts decide.
-local function keep_hash(id, meta)
-  local key = session_key(id)
-  if meta.expires == math.huge then
+local function keep(key, seconds)
+  if seconds == math.huge then
     redis.call('PERSIST', key)
-    return
+  else
+    redis.call('PEXPIRE', key, math.min(math.ceil(seconds * 1000) + 1, 9e15))
   end
-  local left = meta.expires - now
-  if ARGV[1] ~= '' then
-    left = left + math.max(SLACK, meta.ttl)
-  end
-  redis.call('PEXPIRE', key, milliseconds(left))
 end
 
--- Let Redis keep an index key until a session's end, and some slack, so that few touches have to
--- write it. One without an expiry is new, or an immortal session holds it.
-local function hold_index(key, meta)
-  local need = meta.expires - now
-  if need == math.huge then
-    redis.call('PERSIST', key)
-    return
-  end
+-- An index is kept for the longest-lived of its sessions. One without an expiry is new, or an immortal session holds it.
+local function keep_index(key, seconds)
   local left = redis.call('PTTL', key)
-  if left == -1 and redis.call('ZCARD', key) > 1 then
-    return
-  end
-  if left < need * 1000 then
-    redis.call('PEXPIRE', key, milliseconds(need + math.max(SLACK, meta.ttl)))
+  local held = left == -1 and redis.call('ZCARD', key) > 1
+  if seconds == math.huge or not held and left < seconds * 1000 then
+    keep(key, seconds)
   end
 end
 
--- Write all of a session's entries.
-local function enter(id, meta)
-  redis.call('ZADD', activity, meta.last_access, id)
-  redis.call('ZADD', expiry, meta.expires, expiry_entry(id, meta))
-  hold_index(activity, meta)
-  hold_index(expiry, meta)
+local function keep_all(id, meta)
+  local seconds = kept_until(meta) - now
+  -- A clock of the manager's own may run slower than the server's: there the hash stays longer, and scripts decide.
+  keep(session_key(id), seconds + (ARGV[1] ~= '' and 50 or 0))
+  keep_index(activity, seconds)
+  keep_index(expiry, seconds)
   if meta.user ~= '' then
-    local own = user_key(meta.user)
-    redis.call('ZADD', own, meta.last_access, id)
-    redis.call('ZADD', users, 'GT', meta.last_access, meta.user)
-    hold_index(own, meta)
-    hold_index(users, meta)
+    keep_index(user_key(meta.user), seconds)
+    keep_index(users, seconds)
   end
+end
+
+-- Write all of a session's entries; returns how many were missing.
+local function enter(id, meta)
+  local missing = redis.call('ZADD', activity, meta.last_access, id)
+    + redis.call('ZADD', expiry, meta.expires, expiry_entry(id, meta))
+  if meta.user ~= '' then
+    missing = missing
+      + redis.call('ZADD', user_key(meta.user), meta.last_access, id)
+      + redis.call('ZADD', users, 'GT', meta.last_access, meta.user)
+  end
+  return missing
 end
 
 -- A user's rank is that of the latest access among the sessions left.
@@ -91,7 +87,7 @@ end
 local function release_indexes(user)
   local function hold(key, latest)
     if latest and latest < math.huge then
-      redis.call('PEXPIRE', key, milliseconds(latest - now + SLACK))
+      keep(key, latest - now + 50)
     end
   end
   local shard_latest = tonumber((redis.call('ZREVRANGE', expiry, 0, 0, 'WITHSCORES')[2]))

@@ -1,19 +1,6 @@
 -- Reading a session's hash. KEYS.md names its fields.
 local LIVE = '1'
 
-local function read_meta(fields) -- *fields*: name -> value; nil unless the status is live
-  if fields.s ~= LIVE then
-    return nil
-  end
-  return {
-    user = fields.u or '',
-    created = tonumber(fields.c),
-    last_access = tonumber(fields.l),
-    ttl = tonumber(fields.t),
-    deadline = tonumber(fields.d) or math.huge,
-  }
-end
-
 local function set_expiry(meta) -- from last access, ttl and deadline
   local idle_end = math.huge
   if meta.ttl > 0 then
@@ -24,11 +11,29 @@ local function set_expiry(meta) -- from last access, ttl and deadline
   return meta
 end
 
-local function load_live(key) -- the metadata of a live session, else nil
-  local v = redis.call('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
-  local meta = read_meta({ s = v[1], u = v[2], c = v[3], l = v[4], t = v[5], d = v[6] })
-  if meta and now < set_expiry(meta).expires then
-    return meta
+-- The metadata of a live session, else nil; as found in its hash, where a field can be missing.
+local function live(status, user, created, last_access, ttl, deadline)
+  if status ~= LIVE then
+    return nil
   end
-  return nil
+  local meta = set_expiry({
+    user = user or '',
+    created = tonumber(created),
+    last_access = tonumber(last_access),
+    ttl = tonumber(ttl),
+    deadline = tonumber(deadline) or math.huge,
+  })
+  return now < meta.expires and meta or nil
+end
+
+local function load_live(key)
+  local found = redis.call('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
+  return live(found[1], found[2], found[3], found[4], found[5], found[6])
+end
+
+local function is_due(meta, interval) -- is a touch to be written? never later than after a tenth of the ttl
+  if meta.ttl > 0 then
+    interval = math.min(interval, meta.ttl / 10)
+  end
+  return now >= meta.last_access + interval
 end
