@@ -11,6 +11,7 @@ import math
 import re
 import reprlib
 from base64 import b64decode, b64encode
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from redisess_core.errors import RedisessError
 
 T = TypeVar("T")
 MAX_DEPTH = 100  # how far below the top of a session value another value may lie
+_dict_items = dict[object, object].items
 _MICROSECOND = timedelta(microseconds=1)
 _OWN = "~x:"
 _TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -95,13 +97,11 @@ def _to_sorted(value: Iterable[object], walk: _Walk) -> list[Any]:
 def _to_dict(value: dict[object, object], walk: _Walk) -> dict[str, Any] | list[list[Any]]:
     """Return a dict; or pairs, if a key is not a string in JSON or could be taken for a tag."""
     pairs: list[list[Any]] = []
-    tagged = False
-    for key, item in dict(value).items():  # of what the dict itself holds, whatever a subclass calls its items
+    # What the dict itself holds, whatever a subclass shows: a MultiDict has more. Only an OrderedDict knows its order.
+    for key, item in value.items() if isinstance(value, OrderedDict) else _dict_items(value):
         name = key if type(key) is str else walk.plain(type(key), key)
-        named = type(name) is str
-        tagged = tagged or not named or name.startswith("~")
-        pairs.append([name, walk.plain(name if named else type(key), item)])
-    return pairs if tagged else dict(pairs)
+        pairs.append([name, walk.plain(name if type(name) is str else type(key), item)])
+    return dict(pairs) if all(type(name) is str and not name.startswith("~") for name, _ in pairs) else pairs
 
 
 def _of_pairs(payload: list[Any]) -> dict[Any, Any]:

@@ -54,6 +54,12 @@ class Lists(dict):
     def __getitem__(self, key):
         return super().__getitem__(key)[-1]
 
+    def __iter__(self):
+        return iter(self.keys())
+
+    def keys(self):
+        return list(super().keys())
+
     def items(self):
         return [(key, self[key]) for key in self]
 
