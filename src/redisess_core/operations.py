@@ -327,6 +327,10 @@ class SessionOperations(Generic[S]):
                 raise TypeError(f"{name!r} is neither an argument nor one of additional_fields ({declared})")
         return encode_fields(fields)
 
+    def planned(self, name: str, *args: Any, **kwargs: Any) -> Plan[Any]:
+        """Plan an operation by its name, to take it as a step of another plan."""
+        return cast("Plan[Any]", vars(SessionOperations)[name].plan(self, *args, **kwargs))
+
     def event_channels(self) -> list[bytes]:
         """Return the channels that the scripts publish on, one a shard."""
         return [shard.events for shard in self._shards]
@@ -360,7 +364,7 @@ class SessionOperations(Generic[S]):
         session_id = tokens.session_id_of(token)
 
         def decode(reply: list[Any]) -> S:
-            self._refuse(reply, user_id)
+            self.refuse(reply, user_id)
             now = reply[1]
             found = {b"now": now, b"c": now, b"l": now, b"t": repr(ttl).encode(), **changes}
             if created is not None:
@@ -402,13 +406,14 @@ class SessionOperations(Generic[S]):
         *,
         ttl: float | None = None,
         touch: bool = False,
+        end_empty: bool = False,
         decode: Callable[[list[Any]], T],
     ) -> Operation[T]:
-        """Plan a write of changed fields of the hash, and only those."""
+        """Plan a write of changed fields of the hash, and only those; *end_empty*: end the session if no data is left."""
         args = (
             self.clock_argument(),
             session_id,
-            "touch" if touch else "",
+            "touch" if touch else "end" if end_empty else "",
             "" if ttl is None else ttl,
             self.max_data_bytes,
             *_change_arguments(changes),
@@ -425,9 +430,11 @@ class SessionOperations(Generic[S]):
         ttl: float | None = None,
         fresh: bool = False,
     ) -> Steps[S]:
-        """Plan a new token for *session*; *fresh* leaves what it holds behind."""
+        """Plan a new token for *session*; *fresh* ends it, and puts a new one in its place."""
         if ttl is not None:
             check_seconds("ttl", ttl)
+        elif fresh:
+            ttl = self.ttl
         old, new = cast("ShardKeys", self._shard_of(session.session_id)), tokens.session_id_of(token)
         if tokens.token_shard(token, self.shards) != old.number:
             return self._move(session, token, changes, cast("str", user_id), ttl=ttl, fresh=fresh)
@@ -436,7 +443,7 @@ class SessionOperations(Generic[S]):
             if not reply:
                 session.mark_gone()
                 raise SessionGone(session.session_id)
-            self._refuse(reply, user_id)
+            self.refuse(reply, user_id)
             session.mark_gone()
             return self.session_class(self, new, token, pairs(reply))
 
@@ -494,7 +501,10 @@ class SessionOperations(Generic[S]):
             ttl=session.ttl if ttl is None else ttl,
             created=None if fresh else session.created,
         )
-        killed = yield self.plan_kill(session.session_id, reason=Reason.ROTATED, successor=moved.session_id)
+        if fresh:
+            killed = yield self.plan_kill(session.session_id, reason=Reason.LOGOUT)
+        else:
+            killed = yield self.plan_kill(session.session_id, reason=Reason.ROTATED, successor=moved.session_id)
         session.mark_gone()
         if not killed:  # it died meanwhile, and dead stays dead
             yield self.plan_kill(moved.session_id, reason=Reason.ROTATED)
@@ -504,7 +514,7 @@ class SessionOperations(Generic[S]):
     def _opened(self, reply: list[Any], session_id: str, token: str | None = None) -> S | None:
         return self.session_class(self, session_id, token, pairs(reply)) if reply else None
 
-    def _refuse(self, reply: list[Any], user_id: str | None) -> None:
+    def refuse(self, reply: list[Any], user_id: str | None) -> None:
         """Raise what a script says instead of what was asked of it."""
         match reply[0]:
             case b"more":

@@ -167,6 +167,11 @@ class SessionState:
         return self._with_data
 
     @property
+    def stored_fields(self) -> Changes:
+        """The fields of the hash, as loaded."""
+        return self._stored
+
+    @property
     def changed_fields(self) -> Mapping[str, Any]:
         """Additional fields that were set and not yet written."""
         return self._changed_fields
@@ -181,6 +186,21 @@ class SessionState:
         """The fields of the hash that go with the session wherever it moves: data, additional fields, its client."""
         kept = (FIELD, DATA, b"i", b"g")
         return {name: value for name, value in self._stored.items() if name[:2] in kept}
+
+    def remember(self, changes: Changes, ttl: float | None = None) -> None:
+        """Note what was stored."""
+        self._stored.update(changes)
+        if ttl is not None:
+            self._stored[b"t"] = repr(ttl).encode()
+        self._update(_data=None)
+
+    def touched(self, reply: list[Any]) -> bool:
+        """Note what a touch came to; return whether the session was still there."""
+        if reply[0] == b"gone":
+            self.mark_gone()
+            return False
+        self._stored[b"l"] = reply[2]
+        return True
 
     def mark_gone(self) -> None:
         """Note that the session is no longer there."""
@@ -315,7 +335,7 @@ class SessionMethods(SessionState):
         changed = encode_data(data)
 
         def decode(_: Stored) -> int:
-            self._remember(changed)
+            self.remember(changed)
             return len(changed)
 
         return self._plan_store(changed, decode=decode)
@@ -326,7 +346,7 @@ class SessionMethods(SessionState):
         changed: Changes = {DATA + check_data_key(key).encode(): None for key in keys}
 
         def decode(result: Stored) -> int:
-            self._remember(changed)
+            self.remember(changed)
             return result.deleted
 
         return self._plan_store(changed, decode=decode)
@@ -348,10 +368,6 @@ class SessionMethods(SessionState):
         if not reply or reply[0] == b"gone":
             self.mark_gone()
             raise SessionGone(self._session_id)
-
-    def _remember(self, changed: Changes) -> None:
-        self._stored.update(changed)
-        self._update(_data=None)
 
 
 class Session(SessionMethods, Blocking):

@@ -1,7 +1,8 @@
 -- rotate: give a session a new id; the old one is dead at once. A sign-in also gives it a user.
+-- A fresh one takes nothing over: the old session ends, and another begins in its place.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session, 5 the session under its new id
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
---      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' to leave what it holds behind,
+--      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' or '',
 --      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
 -- Reply: name, value, ... of the hash, then 'now', the time; nothing if it is gone; 'full'; 'large', size; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
@@ -36,27 +37,29 @@ if sign_in then
   end
 end
 
+local was_immortal, old_user = meta.expires == math.huge, meta.user
 if fresh then
-  redis.call('DEL', old_key)
-  redis.call('HSET', new_key, 's', LIVE, 'c', now, 't', meta.ttl)
-  meta.created = now
+  end_session(old_id, meta, 'logout')
+  meta.user, meta.created, meta.deadline = '', now, math.huge
+  redis.call('HSET', new_key, 's', LIVE, 'c', now)
 else
+  leave(old_id, meta.user)
   redis.call('RENAME', old_key, new_key)
 end
-leave(old_id, meta.user)
 change(new_key, CHANGES, size)
 if sign_in then
-  local lifetime = tonumber(ARGV[6])
-  meta.user, meta.deadline = ARGV[4], lifetime > 0 and now + lifetime or math.huge
+  meta.user = ARGV[4]
   redis.call('HSET', new_key, 'u', meta.user, 'a', now)
+end
+if sign_in or fresh then
+  local lifetime = tonumber(ARGV[6])
+  meta.deadline = lifetime > 0 and now + lifetime or math.huge
   if lifetime > 0 then
     redis.call('HSET', new_key, 'd', meta.deadline)
   else
     redis.call('HDEL', new_key, 'd')
   end
 end
-local was_immortal = meta.expires == math.huge
-local old_user = meta.user
 meta.ttl = tonumber(ARGV[5]) or meta.ttl
 meta.last_access = now
 redis.call('HSET', new_key, 'l', now, 't', meta.ttl)
@@ -66,5 +69,9 @@ keep_all(new_id, meta)
 if was_immortal then
   release_indexes(old_user)
 end
-publish('rotated', old_id, meta.user, now, 'rotated', new_id)
+if fresh then
+  publish('created', new_id, meta.user, now, '')
+else
+  publish('rotated', old_id, meta.user, now, 'rotated', new_id)
+end
 return give(new_key)

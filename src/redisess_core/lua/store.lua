@@ -1,12 +1,14 @@
 -- set, delete, write, and what a request changed: fields of a live session's hash, its ttl, a touch.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
--- ARGV 1 clock, 2 session id, 3 'touch' or '', 4 ttl ('' as it was), 5 max data bytes,
+-- ARGV 1 clock, 2 session id, 3 'touch', 'end' (if no data is left), or '', 4 ttl ('' as it was), 5 max data bytes,
 --      6 how many fields to delete, their names, then name, value, ...
--- Reply: 'stored', time, last access, how many were deleted; 'gone'; or 'large', size
+-- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', size
 -- Cost: O(changes), and with a touch or a ttl O(log sessions)
 -- @include shard
 -- @include session
 -- @include index
+-- @include publish
+-- @include end_session
 -- @include touch
 -- @include change
 local key, id, CHANGES = KEYS[4], ARGV[2], 6
@@ -18,6 +20,10 @@ end
 local size, before = measure(key, CHANGES)
 if size > before and size > tonumber(ARGV[5]) then
   return { 'large', text(size) }
+end
+if ARGV[3] == 'end' and size == 0 and meta.user == '' then
+  end_session(id, meta, 'logout')
+  return { 'emptied' }
 end
 local deleted = change(key, CHANGES, size)
 local ttl = tonumber(ARGV[4]) or meta.ttl

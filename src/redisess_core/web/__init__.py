@@ -1,1 +1,55 @@
-"""What the web adapters share."""
+"""What the web adapters share: no framework, no I/O of its own. A request goes through the modules like this.
+
+The adapter finds the token (`transport`), makes an exchange and opens it (`exchange`), hands the view a session
+(`request_session`), closes the exchange, and sends the headers that the outcome and the cookie policy give (`cookie`).
+"""
+
+from redisess_core.web.cookie import CookiePolicy, SameSite, default_name
+from redisess_core.web.exchange import (
+    AsyncExchange,
+    BlockingExchange,
+    CookieChange,
+    Exchange,
+    Happening,
+    Outcome,
+    is_token_of,
+)
+from redisess_core.web.request_session import AsyncRequestSession, RequestSession, TransportName
+from redisess_core.web.settings import MANAGER_OPTIONS, OPTIONS, STORE_OPTIONS, WEB_OPTIONS, Option
+from redisess_core.web.transport import (
+    Found,
+    Source,
+    Transport,
+    asgi_headers,
+    cache_control_for_token,
+    merge_vary,
+    wsgi_headers,
+)
+
+__all__ = [
+    "MANAGER_OPTIONS",
+    "OPTIONS",
+    "STORE_OPTIONS",
+    "WEB_OPTIONS",
+    "AsyncExchange",
+    "AsyncRequestSession",
+    "BlockingExchange",
+    "CookieChange",
+    "CookiePolicy",
+    "Exchange",
+    "Found",
+    "Happening",
+    "Option",
+    "Outcome",
+    "RequestSession",
+    "SameSite",
+    "Source",
+    "Transport",
+    "TransportName",
+    "asgi_headers",
+    "cache_control_for_token",
+    "default_name",
+    "is_token_of",
+    "merge_vary",
+    "wsgi_headers",
+]

@@ -1,0 +1,324 @@
+"""One request's session from its token to its headers: what to ask Redis at the start, at the end, and in between.
+
+Plans only: the adapter runs them, in its colour. The start is at most one round trip, the end likewise (a sign-in
+that changes the shard: two).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from redisess_core.errors import RedisessError, SessionGone
+from redisess_core.events import Kind, Reason
+from redisess_core.operation import Awaiting, Blocking, Operation, Plan, Steps, operation
+from redisess_core.operations import client_changes
+from redisess_core.tokens import token_shard
+from redisess_core.web.request_session import AsyncRequestSession, RequestSession, RequestSessionMethods
+from redisess_core.web.transport import Found, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redisess_core.operations import SessionOperations
+    from redisess_core.record import Changes
+    from redisess_core.session import SessionState
+    from redisess_core.web.cookie import CookiePolicy
+
+R = TypeVar("R", bound=RequestSessionMethods)
+
+_log: Final = logging.getLogger("redisess")
+
+
+class CookieChange(Enum):
+    """What becomes of the client's cookie."""
+
+    KEEP = "keep"
+    SET = "set"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What became of a session in this request, for the framework's signals.
+
+    `kind` is a `Kind` of event, or None where the session was ended by others while its request ran.
+    """
+
+    kind: Kind | None
+    session_id: str
+    user_id: str | None
+    successor: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the response has to say of the session."""
+
+    cookie: CookieChange = CookieChange.KEEP
+    token_shown: bool = False  # a new token goes out, in a cookie or by the view's own hand: keep it out of caches
+    signed_out: bool = False
+    accessed: bool = False
+    happened: list[Happening] = field(default_factory=list[Happening])
+
+    def cookie_header(self, policy: CookiePolicy, token: str | None, **lifetime: Any) -> str | None:
+        """Return the value of `Set-Cookie`, if one is to be sent."""
+        match self.cookie:
+            case CookieChange.SET:
+                return policy.set_header(token, **lifetime) if token is not None else None
+            case CookieChange.REMOVE:
+                return policy.delete_header()
+            case CookieChange.KEEP:
+                return None
+
+
+class Exchange(Generic[R]):
+    """A request's session: where its token was found, what is stored, what the request wants."""
+
+    def __init__(
+        self,
+        manager: SessionOperations[Any],
+        found: Found,
+        session_class: type[R],
+        *,
+        ip: str | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        self.manager = manager
+        self._store: Any = manager.store
+        self.found = found
+        self.by_header = found.source is Source.HEADER
+        self.outcome = Outcome()
+        self._client: Changes = client_changes(ip, user_agent) if manager.record_client else {}
+        self._opening_error: Exception | None = None
+        self._interrupted = False
+        self._failed = False
+        self.session: R = session_class(self)
+        if found.token is None:
+            self.session.opened = True
+
+    def open_late(self) -> None:
+        """Open at the first access, where the adapter did not open before."""
+        raise RuntimeError("this request's session was not opened: the application's skip said so")
+
+    # The start
+
+    @operation
+    def open(self) -> Plan[None]:
+        """Authenticate, touch and load, if a token came and that was not done before; one round trip."""
+        if self._opening_error is not None:
+            raise self._opening_error
+        if self.session.opened or self.found.token is None:
+            return self._settled()
+        return self._opening(self.found.token)
+
+    def _opening(self, token: str) -> Steps[None]:
+        try:
+            current: SessionState | None = yield self.manager.plan_authenticate(token)
+        except RedisessError as error:
+            self._opening_error = error
+            raise
+        self.session.begin(current)
+        self.session.opened = True
+
+    # The end
+
+    @operation
+    def close(self, *, failed: bool = False) -> Steps[Outcome]:
+        """Store what the request wants, and say what the response tells the client; after this nothing can change.
+
+        Of a *failed* request only a sign-out is carried out. A session that died while the request ran takes the
+        request's changes with it: there the outcome says nothing, but for a `Happening` without a kind. Raises
+        `SessionLimitReached`, `SessionDataTooLarge`, `StoreUnavailable`, `TypeError`: then the client is told nothing.
+        """
+        session = self.session
+        if session.closed or self._failed or not session.opened:
+            return self._settled(self.outcome)
+        return self._closing(failed)
+
+    def _closing(self, failed: bool) -> Steps[Outcome]:
+        session = self.session
+        self.outcome.accessed = session.accessed
+        try:
+            if failed and not session.leaving:
+                session.begin(session.current)
+            elif failed:
+                session.begin(session.current)
+                session.leaving = True
+            yield from self.saving()
+        except SessionGone as gone:
+            self._interrupt(gone.session_id)
+        except Exception:
+            self._failed = True
+            self.outcome = Outcome(accessed=session.accessed)
+            raise
+        session.closed = True
+        return self.outcome
+
+    def _interrupt(self, session_id: str) -> None:
+        self._interrupted = True
+        user_id = self.session.current.user_id if self.session.current is not None else None
+        _log.warning("session %s ended while its request ran; what the request changed is dropped", session_id)
+        self.outcome = Outcome(
+            accessed=self.session.accessed, happened=[*self.outcome.happened, Happening(None, session_id, user_id)]
+        )
+
+    # In between
+
+    def saving(self) -> Steps[None]:
+        """Plan what waits: at most one operation."""
+        session, manager = self.session, self.manager
+        changes, current, sign_in = session.changes(), session.current, session.sign_in
+        if current is None:
+            if sign_in is not None or changes:
+                yield from self._creating()
+        elif session.leaving and sign_in is None and not changes:
+            ended: bool = yield manager.plan_kill(current.session_id, reason=Reason.LOGOUT)
+            if not ended:
+                raise SessionGone(current.session_id)
+            self.ended(Reason.LOGOUT)
+        elif session.leaving or session.new_token is not None:
+            yield from self._rotating(current)
+        elif changes or session.wanted_ttl is not None:
+            yield from self._storing(current)
+
+    def _creating(self) -> Steps[None]:
+        session = self.session
+        sign_in, changes = session.sign_in, session.changes()
+        user_id = None if sign_in is None else sign_in.user_id
+        created: SessionState = yield from self.manager.plan_create(
+            session.new_token or self.manager.new_token(user_id),
+            user_id,
+            {**changes, **self._client, **({} if sign_in is None else sign_in.fields)},
+            ttl=self._ttl_to_store(),
+        )
+        self._now_current(created)
+        self._happened(Kind.CREATED, created)
+
+    def _rotating(self, current: SessionState) -> Steps[None]:
+        session = self.session
+        sign_in, fresh = session.sign_in, session.leaving
+        user_id = None if sign_in is None else sign_in.user_id
+        rotated: SessionState = yield from self.manager.plan_rotate(
+            current,
+            session.new_token or self.manager.new_token(user_id, beside=current.session_id),
+            {
+                **session.changes(),
+                **({} if sign_in is None and not fresh else self._client),
+                **({} if sign_in is None else sign_in.fields),
+            },
+            user_id=user_id,
+            ttl=self._ttl_to_store(),
+            fresh=fresh,
+        )
+        self._now_current(rotated)
+        if fresh:
+            self._happened(Kind.KILLED, current)
+            self._happened(Kind.CREATED, rotated)
+        else:
+            self._happened(Kind.ROTATED, current, rotated.session_id)
+
+    def _storing(self, current: SessionState) -> Steps[None]:
+        session = self.session
+        emptied = current.user_id is None and len(session) == 0
+
+        def decode(reply: list[Any]) -> str:
+            self.manager.refuse(reply, current.user_id)
+            return str(reply[0].decode())
+
+        status: str = yield self.manager.plan_store(
+            current.session_id, session.changes(), ttl=session.wanted_ttl, end_empty=emptied, decode=decode
+        )
+        if status == "gone":
+            raise SessionGone(current.session_id)
+        if status == "emptied":
+            self.ended(Reason.LOGOUT)
+            return
+        current.remember(session.changes(), session.wanted_ttl)
+        session.begin(current)
+
+    def touching(self) -> Steps[None]:
+        """Plan a touch, written whatever the interval; nothing where nothing is stored."""
+        current = self.session.current
+        if current is not None:
+            stored: bool = yield self.manager.plan_store(current.session_id, {}, touch=True, decode=current.touched)
+            if not stored:
+                raise SessionGone(current.session_id)
+
+    def plan(self, name: str, *args: Any, **kwargs: Any) -> Steps[Any]:
+        """Take a step that the manager plans: one of its operations, by name."""
+        planned = self.manager.planned(name, *args, **kwargs)
+        if isinstance(planned, Operation):
+            return (yield planned)
+        return (yield from planned)
+
+    def ended(self, reason: Reason | None) -> None:
+        """Note that the session has ended: the client is to forget it."""
+        current = self.session.current
+        if current is not None:
+            current.mark_gone()
+            self._happened(Kind.KILLED, current)
+        self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
+        self.outcome.signed_out = reason is Reason.LOGOUT or reason is None
+        self.session.begin(None)
+
+    def _ttl_to_store(self) -> float | None:
+        session = self.session
+        explicit = None if session.sign_in is None else session.sign_in.ttl
+        return session.wanted_ttl if explicit is None else explicit
+
+    def _now_current(self, stored: SessionState) -> None:
+        self.session.begin(stored)
+        self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.SET
+        self.outcome.token_shown = True
+
+    def _happened(self, kind: Kind, session: SessionState, successor: str | None = None) -> None:
+        self.outcome.happened.append(Happening(kind, session.session_id, session.user_id, successor))
+
+    @property
+    def cookie_can_roll(self) -> bool:
+        """Whether the client's cookie names the live session, so that it can be sent again with a later end."""
+        return self.session.current is not None and not self.by_header and not self._interrupted
+
+    @staticmethod
+    def _settled(result: Any = None) -> Steps[Any]:
+        """Plan nothing: the result is known."""
+        return result
+        yield  # a plan of no step is a generator all the same
+
+
+class BlockingExchange(Exchange[RequestSession], Blocking):
+    """An exchange of a blocking adapter: where it was not opened, the first access opens it."""
+
+    def __init__(
+        self,
+        manager: SessionOperations[Any],
+        found: Found,
+        session_class: type[RequestSession] = RequestSession,
+        **client: Any,
+    ) -> None:
+        super().__init__(manager, found, session_class, **client)
+
+    def open_late(self) -> None:
+        """Open at the first access."""
+        self.open()
+
+
+class AsyncExchange(Exchange[AsyncRequestSession], Awaiting):
+    """An exchange of an async adapter: opened before the view runs."""
+
+    def __init__(
+        self,
+        manager: SessionOperations[Any],
+        found: Found,
+        session_class: type[AsyncRequestSession] = AsyncRequestSession,
+        **client: Any,
+    ) -> None:
+        super().__init__(manager, found, session_class, **client)
+
+
+def is_token_of(manager: SessionOperations[Any]) -> Callable[[str], bool]:
+    """Return the test of a token's form for *manager*'s shards."""
+    return lambda text: token_shard(text, manager.shards) is not None
