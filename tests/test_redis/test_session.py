@@ -13,6 +13,9 @@ import pytest
 from redisess_core import SessionDataTooLarge, SessionGone
 from support.both import unwrap
 
+TIMES = ["created", "authenticated_at", "last_access", "expires", "expires_in", "idle"]
+OTHERS = ["session_id", "token", "user_id", "valid", "ip", "user_agent", "fields", "data"]
+
 
 @pytest.fixture
 def manager(make_manager, clock):
@@ -46,7 +49,7 @@ def test_a_session_has_every_documented_attribute(manager, clock):
     assert dict(session.data) == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["created", "authenticated_at", "last_access", "expires", "expires_in", "idle"])
+@pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("ttl", [0, 60])
 def test_times_are_floats(manager, name, ttl):
     created = manager.create("ada", ttl=ttl)
@@ -83,11 +86,7 @@ def test_an_immortal_session_is_always_valid(manager, clock):
     assert (session.expires, session.expires_in, session.valid) == (math.inf, math.inf, True)
 
 
-@pytest.mark.parametrize(
-    "name",
-    "session_id token user_id created authenticated_at last_access expires expires_in idle valid ip user_agent fields "
-    "data rolle _role kill".split(),
-)
+@pytest.mark.parametrize("name", [*TIMES, *OTHERS, "rolle", "_role", "kill"])
 def test_what_cannot_be_set_is_refused(session, name):
     with pytest.raises(AttributeError, match=name):
         setattr(session, name, "something")
