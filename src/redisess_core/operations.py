@@ -409,7 +409,7 @@ class SessionOperations(Generic[S]):
         end_empty: bool = False,
         decode: Callable[[list[Any]], T],
     ) -> Operation[T]:
-        """Plan a write of changed fields of the hash, and only those; *end_empty*: end the session if no data is left."""
+        """Plan a write of changed fields of the hash, and only those; *end_empty* ends it if no data is left."""
         args = (
             self.clock_argument(),
             session_id,

@@ -15,6 +15,7 @@ from redisess_core.errors import RedisessError, SessionGone
 from redisess_core.events import Kind, Reason
 from redisess_core.operation import Awaiting, Blocking, Operation, Plan, Steps, operation
 from redisess_core.operations import client_changes
+from redisess_core.record import DATA
 from redisess_core.tokens import token_shard
 from redisess_core.web.request_session import AsyncRequestSession, RequestSession, RequestSessionMethods
 from redisess_core.web.transport import Found, Source
@@ -62,16 +63,6 @@ class Outcome:
     signed_out: bool = False
     accessed: bool = False
     happened: list[Happening] = field(default_factory=list[Happening])
-
-    def cookie_header(self, policy: CookiePolicy, token: str | None, **lifetime: Any) -> str | None:
-        """Return the value of `Set-Cookie`, if one is to be sent."""
-        match self.cookie:
-            case CookieChange.SET:
-                return policy.set_header(token, **lifetime) if token is not None else None
-            case CookieChange.REMOVE:
-                return policy.delete_header()
-            case CookieChange.KEEP:
-                return None
 
 
 class Exchange(Generic[R]):
@@ -172,13 +163,13 @@ class Exchange(Generic[R]):
         session, manager = self.session, self.manager
         changes, current, sign_in = session.changes(), session.current, session.sign_in
         if current is None:
-            if sign_in is not None or changes:
+            if sign_in is not None or session.has_content():
                 yield from self._creating()
-        elif session.leaving and sign_in is None and not changes:
+        elif session.leaving and sign_in is None and not session.has_content():
             ended: bool = yield manager.plan_kill(current.session_id, reason=Reason.LOGOUT)
             if not ended:
                 raise SessionGone(current.session_id)
-            self.ended(Reason.LOGOUT)
+            self.ended()
         elif session.leaving or session.new_token is not None:
             yield from self._rotating(current)
         elif changes or session.wanted_ttl is not None:
@@ -192,7 +183,7 @@ class Exchange(Generic[R]):
             session.new_token or self.manager.new_token(user_id),
             user_id,
             {**changes, **self._client, **({} if sign_in is None else sign_in.fields)},
-            ttl=self._ttl_to_store(),
+            ttl=self._ttl_to_store(beginning=True),
         )
         self._now_current(created)
         self._happened(Kind.CREATED, created)
@@ -210,7 +201,7 @@ class Exchange(Generic[R]):
                 **({} if sign_in is None else sign_in.fields),
             },
             user_id=user_id,
-            ttl=self._ttl_to_store(),
+            ttl=self._ttl_to_store(beginning=fresh),
             fresh=fresh,
         )
         self._now_current(rotated)
@@ -222,21 +213,24 @@ class Exchange(Generic[R]):
 
     def _storing(self, current: SessionState) -> Steps[None]:
         session = self.session
-        emptied = current.user_id is None and len(session) == 0
+        changes = session.changes()
+        emptied = current.user_id is None and not session.has_content()
+        if emptied:
+            changes = {**changes, **{DATA + key.encode(): None for key in session.incidental_keys}}
 
         def decode(reply: list[Any]) -> str:
             self.manager.refuse(reply, current.user_id)
             return str(reply[0].decode())
 
         status: str = yield self.manager.plan_store(
-            current.session_id, session.changes(), ttl=session.wanted_ttl, end_empty=emptied, decode=decode
+            current.session_id, changes, ttl=session.wanted_ttl, end_empty=emptied, decode=decode
         )
         if status == "gone":
             raise SessionGone(current.session_id)
         if status == "emptied":
-            self.ended(Reason.LOGOUT)
+            self.ended()
             return
-        current.remember(session.changes(), session.wanted_ttl)
+        current.remember(changes, session.wanted_ttl)
         session.begin(current)
 
     def touching(self) -> Steps[None]:
@@ -254,20 +248,30 @@ class Exchange(Generic[R]):
             return (yield planned)
         return (yield from planned)
 
-    def ended(self, reason: Reason | None) -> None:
+    def killed(self, session_id: str, user_id: str | None) -> None:
+        """Note that a session of this user was ended; it may be this one."""
+        if session_id == self.session.session_id:
+            self.ended()
+        else:
+            self.outcome.happened.append(Happening(Kind.KILLED, session_id, user_id))
+
+    def ended(self) -> None:
         """Note that the session has ended: the client is to forget it."""
         current = self.session.current
         if current is not None:
             current.mark_gone()
             self._happened(Kind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
-        self.outcome.signed_out = reason is Reason.LOGOUT or reason is None
+        self.outcome.signed_out = True
         self.session.begin(None)
 
-    def _ttl_to_store(self) -> float | None:
+    def _ttl_to_store(self, *, beginning: bool) -> float | None:
         session = self.session
-        explicit = None if session.sign_in is None else session.sign_in.ttl
-        return session.wanted_ttl if explicit is None else explicit
+        if session.sign_in is not None and session.sign_in.ttl is not None:
+            return session.sign_in.ttl
+        if session.wanted_ttl is None and beginning:
+            return session.default_ttl()
+        return session.wanted_ttl
 
     def _now_current(self, stored: SessionState) -> None:
         self.session.begin(stored)
@@ -276,6 +280,21 @@ class Exchange(Generic[R]):
 
     def _happened(self, kind: Kind, session: SessionState, successor: str | None = None) -> None:
         self.outcome.happened.append(Happening(kind, session.session_id, session.user_id, successor))
+
+    def cookie_header(self, policy: CookiePolicy, *, max_age: int | None = None, rolling: bool = False) -> str | None:
+        """Return the value of `Set-Cookie`, if one is to be sent; *rolling*: also for a later end of the same cookie."""
+        if rolling and self.outcome.cookie is CookieChange.KEEP and self.cookie_can_roll:
+            self.outcome.cookie, self.outcome.token_shown = CookieChange.SET, True
+        match self.outcome.cookie:
+            case CookieChange.SET:
+                current = self.session.current
+                return (
+                    policy.set_header(current.token, max_age=max_age) if current is not None and current.token else None
+                )
+            case CookieChange.REMOVE:
+                return policy.delete_header()
+            case CookieChange.KEEP:
+                return None
 
     @property
     def cookie_can_roll(self) -> bool:
@@ -291,6 +310,8 @@ class Exchange(Generic[R]):
 
 class BlockingExchange(Exchange[RequestSession], Blocking):
     """An exchange of a blocking adapter: where it was not opened, the first access opens it."""
+
+    handling_request = False  # whether an adapter opened it at a request's start
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from redisess_core.record import DATA, Changes, data_of
 from redisess_core.tokens import session_id_of
 
 if TYPE_CHECKING:
+    from redisess_core.operations import SessionOperations
     from redisess_core.session import SessionState
     from redisess_core.web.exchange import Exchange
 
@@ -37,8 +38,10 @@ class SignIn:
 class RequestSessionState(MutableMapping[str, Any]):
     """Session data, and what is known of the session; what a request changes waits here for the end of the request."""
 
+    incidental_keys: frozenset[str] = frozenset()  # a framework's own, for which alone no session is stored
+
     def __init__(self, exchange: Exchange[Any]) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self._store: Any = exchange.manager.store
         self.current: SessionState | None = None  # the live session that is stored
         self.opened = False
@@ -132,7 +135,7 @@ class RequestSessionState(MutableMapping[str, Any]):
     def fields(self) -> dict[str, Any]:
         """Every additional field and its value; None where there is none."""
         known = self._known()
-        found = dict.fromkeys(self._exchange.manager.additional_fields) if known is None else known.fields
+        found = dict.fromkeys(self.exchange.manager.additional_fields) if known is None else known.fields
         if self.sign_in is not None:
             changed = {name[2:].decode(): value for name, value in self.sign_in.fields.items()}
             found.update({name: None if value is None else values.decode(value) for name, value in changed.items()})
@@ -167,6 +170,15 @@ class RequestSessionState(MutableMapping[str, Any]):
         """Seconds until it ends unless it is touched, `math.inf`: never; None: nothing is stored."""
         known = self._known()
         return None if known is None else known.expires_in
+
+    def authenticated_within(self, secs: float) -> bool:
+        """Whether the user signed in in the last *secs* seconds, this request included."""
+        known = self._known()
+        if self.sign_in is not None:
+            return True
+        if known is None or known.authenticated_at is None:
+            return False
+        return known.last_access + known.idle - known.authenticated_at <= secs
 
     @property
     def new(self) -> bool:
@@ -206,14 +218,14 @@ class RequestSessionState(MutableMapping[str, Any]):
             check_seconds("ttl", ttl)
         if transport not in (None, "cookie", "header"):
             raise ValueError(f'transport: {transport!r} given, "cookie", "header" or None wanted')
-        manager = self._exchange.manager
+        manager = self.exchange.manager
         encoded = manager.encode_declared(fields)
         if self.user_id not in (None, user):
             self.logout()
         self.sign_in = SignIn(user, ttl, encoded)
         self.new_token = manager.new_token(user)
         if transport is not None:
-            self._exchange.by_header = transport == "header"
+            self.exchange.by_header = transport == "header"
 
     def logout(self) -> None:
         """Sign out: the session is killed, even when the view then raises, and its cookie removed."""
@@ -226,9 +238,23 @@ class RequestSessionState(MutableMapping[str, Any]):
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
         self._write()
         if self.current is not None and not self.leaving and self.sign_in is None:
-            self.new_token = self._exchange.manager.new_token(self.current.user_id, beside=self.current.session_id)
+            self.new_token = self.exchange.manager.new_token(self.current.user_id, beside=self.current.session_id)
 
     # For the exchange and the adapters
+
+    @property
+    def manager(self) -> SessionOperations[Any]:
+        """The manager that the session is of."""
+        return self.exchange.manager
+
+    def default_ttl(self) -> float | None:
+        """Return the ttl of a session that begins here; None: the manager's."""
+        return None
+
+    def has_content(self) -> bool:
+        """Whether there is data to keep a session for."""
+        kept = {key for key in self._loaded if key not in self._deleted} | self._values.keys()
+        return not kept <= self.incidental_keys
 
     def changes(self) -> Changes:
         """Return what differs from what was loaded, by encoding, as fields of the hash.
@@ -254,7 +280,7 @@ class RequestSessionState(MutableMapping[str, Any]):
     def _read(self) -> None:
         self.accessed = True
         if not self.opened:
-            self._exchange.open_late()
+            self.exchange.open_late()
 
     def _write(self) -> None:
         self._read()
@@ -275,7 +301,7 @@ class RequestSessionMethods(RequestSessionState):
         Raises `SessionLimitReached`, `SessionDataTooLarge`, `SessionGone`, `StoreUnavailable`, `TypeError`.
         """
         self._read()
-        return self._exchange.saving()
+        return self.exchange.saving()
 
     @operation
     def touch(self) -> Steps[None]:
@@ -283,8 +309,8 @@ class RequestSessionMethods(RequestSessionState):
         self._read()
 
         def steps() -> Steps[None]:
-            yield from self._exchange.saving()
-            yield from self._exchange.touching()
+            yield from self.exchange.saving()
+            yield from self.exchange.touching()
 
         return steps()
 
@@ -294,10 +320,10 @@ class RequestSessionMethods(RequestSessionState):
         self._read()
 
         def steps() -> Steps[list[Any]]:
-            yield from self._exchange.saving()
+            yield from self.exchange.saving()
             if self.user_id is None:
                 return []
-            found: list[Any] = yield from self._exchange.plan("list_user_sessions", self.user_id)
+            found: list[Any] = yield from self.exchange.plan("list_user_sessions", self.user_id)
             return found
 
         return steps()
@@ -308,12 +334,12 @@ class RequestSessionMethods(RequestSessionState):
         self._read()
 
         def steps() -> Steps[bool]:
-            yield from self._exchange.saving()
+            yield from self.exchange.saving()
             if self.user_id is None:
                 return False
-            ended: bool = yield from self._exchange.plan("kill", session_id, user_id=self.user_id)
-            if ended and session_id == self.session_id:
-                self._exchange.ended(None)
+            ended: bool = yield from self.exchange.plan("kill", session_id, user_id=self.user_id)
+            if ended:
+                self.exchange.killed(session_id, self.user_id)
             return ended
 
         return steps()
@@ -324,10 +350,10 @@ class RequestSessionMethods(RequestSessionState):
         self._read()
 
         def steps() -> Steps[int]:
-            yield from self._exchange.saving()
+            yield from self.exchange.saving()
             if self.user_id is None:
                 return 0
-            ended: int = yield from self._exchange.plan("kill_user", self.user_id, keep=self.session_id)
+            ended: int = yield from self.exchange.plan("kill_user", self.user_id, keep=self.session_id)
             return ended
 
         return steps()
@@ -338,12 +364,12 @@ class RequestSessionMethods(RequestSessionState):
         self._read()
 
         def steps() -> Steps[int]:
-            yield from self._exchange.saving()
+            yield from self.exchange.saving()
             if self.user_id is None:
                 self.logout()
                 return 0
-            ended: int = yield from self._exchange.plan("kill_user", self.user_id)
-            self._exchange.ended(None)
+            ended: int = yield from self.exchange.plan("kill_user", self.user_id)
+            self.exchange.ended()
             return ended
 
         return steps()

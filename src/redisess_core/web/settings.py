@@ -45,6 +45,6 @@ WEB_OPTIONS: Final = (
 )
 STORE_OPTIONS: Final = (
     Option("url", "redis://localhost:6379/0", "where Redis is: redis://, rediss://, unix:// or memory://"),
-    Option("client", None, "a client of redis-py, or a manager, instead of the URL"),
+    Option("client", None, "a client of redis-py, instead of the URL"),
 )
 OPTIONS: Final = (*STORE_OPTIONS, *MANAGER_OPTIONS, *WEB_OPTIONS)

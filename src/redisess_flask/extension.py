@@ -1,0 +1,94 @@
+"""The Flask extension: `Redisess(app)`, or `init_app(app)` for each of several apps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from flask import current_app, request
+from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable
+
+from redisess_core import SessionLimitReached, SessionManager, StoreUnavailable
+from redisess_core.web import MANAGER_OPTIONS, OPTIONS
+from redisess_flask import cli, flask_login_support
+from redisess_flask.interface import RedisessInterface, State, exchange_of, state_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+
+_PREFIX: Final = "REDISESS_"
+_RETRY_AFTER: Final = 5  # seconds that a client is asked to wait while Redis is away
+
+
+class Redisess:
+    """Makes the sessions of redisess those of a Flask app; what it knows of an app is in `app.extensions`.
+
+    Configuration: `REDISESS_URL` or `REDISESS_CLIENT`, one `REDISESS_` key for each option of a manager, and
+    `REDISESS_HEADER`, `REDISESS_SKIP`, `REDISESS_CLEAR_SITE_DATA`; Flask's own `SESSION_COOKIE_*`,
+    `PERMANENT_SESSION_LIFETIME` and `SESSION_REFRESH_EACH_REQUEST`, read when a response is made.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Set *app* up. Wrong configuration raises here; nothing is sent to Redis before the first request."""
+        if "redisess" in app.extensions:
+            raise RuntimeError("redisess is set up on this app already")
+        settings = _settings(app)
+        manager = SessionManager(
+            settings["url"] if settings["client"] is None else settings["client"],
+            **{option.name: settings[option.name] for option in MANAGER_OPTIONS},
+        )
+        state = State(manager, settings["header"], settings["skip"], settings["clear_site_data"])
+        interface = RedisessInterface()
+        state.transport(interface.get_cookie_name(app))  # a header that cannot be one is found now
+        app.extensions["redisess"] = state
+        app.session_interface = interface
+        app.before_request_funcs.setdefault(None, []).insert(0, _open)
+        for error, handler in ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached)):
+            if error not in app.error_handler_spec[None][None]:
+                app.register_error_handler(error, handler)
+        app.cli.add_command(cli.sessions)
+        flask_login_support.connect()
+
+
+def _settings(app: Flask) -> dict[str, Any]:
+    config = cast("dict[str, Any]", app.config)
+    known = {_PREFIX + option.name.upper(): option for option in OPTIONS}
+    unknown = sorted(key for key in config if key.startswith(_PREFIX) and key not in known)
+    if unknown:
+        raise ValueError(f"configuration: {', '.join(unknown)} given; known are {', '.join(known)}")
+    return {option.name: config.get(key, option.default) for key, option in known.items()}
+
+
+def _open() -> None:
+    """Open the session when the endpoint is known, so that errors reach the app's handlers."""
+    exchange = exchange_of(request)
+    exchange.handling_request = True
+    endpoint = request.endpoint or ""
+    if endpoint == "static" or endpoint.endswith(".static"):
+        return
+    skip = state_of(current_app).skip
+    if skip is None or not skip(request):
+        exchange.open()
+
+
+def _unavailable(error: StoreUnavailable) -> ResponseReturnValue:
+    return _give_way(error, ServiceUnavailable("The session store cannot be reached.", retry_after=_RETRY_AFTER))
+
+
+def _limit_reached(error: SessionLimitReached) -> ResponseReturnValue:
+    return _give_way(error, Forbidden("There are as many sessions of this user as are allowed."))
+
+
+def _give_way(error: Exception, otherwise: HTTPException) -> ResponseReturnValue:
+    """Answer as the app's handler of a broader exception does, else with *otherwise*, whose code it may handle."""
+    handlers = [current_app.error_handler_spec[name][None] for name in (*request.blueprints, None)]
+    for handled in type(error).__mro__[1:]:
+        for known in handlers:
+            if handled in known:
+                answer: ResponseReturnValue = current_app.ensure_sync(known[handled])(error)
+                return answer
+    return current_app.handle_http_exception(otherwise)

@@ -1,0 +1,42 @@
+"""Flask-Login: whoever it signs in or out, the session follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from redisess_flask.helpers import current_session
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_ITS_KEYS: Final = ("_user_id", "_fresh", "_id", "_remember", "_remember_seconds")
+
+
+def connect() -> None:
+    """Listen to Flask-Login's signals, where it is installed."""
+    try:
+        import flask_login  # type: ignore[import-untyped]  # noqa: PLC0415  only where it is installed
+    except ImportError:
+        return
+    flask_login.user_logged_in.connect(_sign_in)
+    flask_login.user_loaded_from_cookie.connect(_sign_in)
+    flask_login.user_logged_out.connect(_sign_out)
+
+
+def _sign_in(app: Flask, user: Any, **_: Any) -> None:
+    if "redisess" in app.extensions:
+        kept = _its_data()
+        current_session.login(user.get_id())
+        current_session.update(kept)
+
+
+def _sign_out(app: Flask, **_: Any) -> None:
+    if "redisess" in app.extensions:
+        kept = _its_data()
+        current_session.logout()
+        current_session.update(kept)
+
+
+def _its_data() -> dict[str, Any]:
+    """Return what Flask-Login itself keeps in the session: it goes with whoever is signed in now."""
+    return {key: current_session[key] for key in _ITS_KEYS if key in current_session}
