@@ -10,7 +10,7 @@ from redisess_core.errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
-from redisess_core.events import AsyncEvents, Events, Kind, Reason, SessionEvent
+from redisess_core.events import AsyncEvents, EventKind, EventReason, Events, SessionEvent
 from redisess_core.manager import AsyncSessionManager, SessionManager
 from redisess_core.session import AsyncSession, Session
 from redisess_core.values import register_type
@@ -19,10 +19,10 @@ __all__ = [
     "AsyncEvents",
     "AsyncSession",
     "AsyncSessionManager",
+    "EventKind",
+    "EventReason",
     "Events",
-    "Kind",
     "NamespaceMismatch",
-    "Reason",
     "RedisessError",
     "Session",
     "SessionDataTooLarge",

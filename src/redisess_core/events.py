@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _POLL = 0.25  # seconds within which an iterator sees that it was closed
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What became of a session."""
 
     CREATED = "created"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     EXPIRED = "expired"
 
 
-class Reason(StrEnum):
+class EventReason(StrEnum):
     """Why a session ended."""
 
     LOGOUT = "logout"
@@ -47,11 +47,11 @@ class SessionEvent:
     it was rotated.
     """
 
-    kind: Kind
+    kind: EventKind
     session_id: str
     user_id: str | None
     at: float
-    reason: Reason | None = None
+    reason: EventReason | None = None
     successor: str | None = None
 
 
@@ -59,11 +59,11 @@ def read_event(payload: bytes) -> SessionEvent:
     """Read what the scripts publish."""
     kind, session_id, at, reason, successor, user_id = payload.decode().split("\n", 5)
     return SessionEvent(
-        Kind(kind),
+        EventKind(kind),
         session_id,
         user_id or None,
         float(at),
-        Reason(reason) if reason else None,
+        EventReason(reason) if reason else None,
         successor or None,
     )
 

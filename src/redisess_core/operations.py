@@ -17,7 +17,7 @@ from redisess_core.config import (
     check_user_id,
 )
 from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
-from redisess_core.events import Reason
+from redisess_core.events import EventReason
 from redisess_core.keys import ShardKeys
 from redisess_core.operation import PAUSE, Iteration, Operation, Page, Plan, Steps, Together, iteration, operation
 from redisess_core.record import FIELD, Changes, data_size, encode_data, encode_fields, pairs
@@ -211,7 +211,7 @@ class SessionOperations(Generic[S]):
             if self._shard_of(session_id) is None:
                 raise ValueError("keep: something given that has not the form of a session id")
         shard = self._user_shard(user)
-        return self._kill_many(shard, shard.user(user.encode()), user, Reason.USER_KILLED, kept)
+        return self._kill_many(shard, shard.user(user.encode()), user, EventReason.USER_KILLED, kept)
 
     # The namespace
 
@@ -286,7 +286,16 @@ class SessionOperations(Generic[S]):
 
         In slices of at most 50, each atomic, with a pause as long as the slice between them.
         """
-        return _summed([self._kill_many(shard, shard.activity, "", Reason.ALL_KILLED, []) for shard in self._shards])
+
+        def steps() -> Steps[int]:
+            called = b""  # the first slice says when, but for all shards it has to be the same time
+            if self.shards > 1:
+                called = repr((yield from as_steps(self.planned("now")))).encode()
+            reason = EventReason.ALL_KILLED
+            plans = [self._kill_many(shard, shard.activity, "", reason, [], called) for shard in self._shards]
+            return (yield from _summed(plans))
+
+        return steps()
 
     @operation
     def wipe(self) -> Steps[int]:
@@ -468,7 +477,7 @@ class SessionOperations(Generic[S]):
         session_id: str,
         *,
         owner: str | None = None,
-        reason: Reason = Reason.KILLED,
+        reason: EventReason = EventReason.KILLED,
         successor: str = "",
     ) -> Operation[bool]:
         """Plan the end of one session."""
@@ -502,12 +511,12 @@ class SessionOperations(Generic[S]):
             created=None if fresh else session.created,
         )
         if fresh:
-            killed = yield self.plan_kill(session.session_id, reason=Reason.LOGOUT)
+            killed = yield self.plan_kill(session.session_id, reason=EventReason.LOGOUT)
         else:
-            killed = yield self.plan_kill(session.session_id, reason=Reason.ROTATED, successor=moved.session_id)
+            killed = yield self.plan_kill(session.session_id, reason=EventReason.ROTATED, successor=moved.session_id)
         session.mark_gone()
         if not killed:  # it died meanwhile, and dead stays dead
-            yield self.plan_kill(moved.session_id, reason=Reason.ROTATED)
+            yield self.plan_kill(moved.session_id, reason=EventReason.ROTATED)
             raise SessionGone(session.session_id)
         return moved
 
@@ -590,7 +599,9 @@ class SessionOperations(Generic[S]):
         args = (self.clock_argument(), user_id.encode(), secs, *after, SESSIONS_PAGE, self.ttl, *self._listed)
         return Operation(script("sessions"), (*shard.indexes, index), args, decode)
 
-    def _kill_many(self, shard: ShardKeys, index: bytes, user_id: str, reason: Reason, keep: list[str]) -> Steps[int]:
+    def _kill_many(
+        self, shard: ShardKeys, index: bytes, user_id: str, reason: EventReason, keep: list[str]
+    ) -> Steps[int]:
         ended = 0
         called, after = b"", _START
         while True:
@@ -618,6 +629,14 @@ def reserved_names() -> frozenset[str]:
     plans = (vars(SessionOperations)[name].plan for name in ("create", "rotate"))
     arguments = {name for plan in plans for name in inspect.signature(plan).parameters}
     return frozenset({*dir(Session), *dir(AsyncSession), *arguments, "transport", "request"})
+
+
+def as_steps(planned: Plan[T]) -> Steps[T]:
+    """Take a plan as steps of another, be it one operation or several."""
+    if isinstance(planned, Operation):
+        result: T = yield planned
+        return result
+    return (yield from planned)
 
 
 def _nothing(result: T) -> Steps[T]:

@@ -130,7 +130,10 @@ class AsyncStore:
 
     @property
     def client(self) -> Any:
-        """The client of the running event loop."""
+        """The client that was handed in; else that of the running event loop."""
+        return self._client if self._client is not None else self._usable()
+
+    def _usable(self) -> Any:
         loop = asyncio.get_running_loop()
         if self._client is not None:
             return self._own_loop(loop)
@@ -163,7 +166,7 @@ class AsyncStore:
         return operation.decode(await self._call(operation))
 
     async def _call(self, operation: Operation[Any]) -> Any:
-        known, client = operation.script, self.client
+        known, client = operation.script, self._usable()
         rest = (len(operation.keys), *operation.keys, *operation.args)
         try:
             try:
@@ -176,7 +179,7 @@ class AsyncStore:
     async def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
         try:
-            pubsub = self.client.pubsub()
+            pubsub = self._usable().pubsub()
             await pubsub.subscribe(*channels)
             confirmed = 0
             while confirmed < len(channels):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blinker import Namespace
 
-from redisess_core import Kind
+from redisess_core import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +27,9 @@ session_killed: Final = _signals.signal("session-killed")
 session_interrupted: Final = _signals.signal("session-interrupted")
 
 _SIGNAL_OF: Final = {
-    Kind.CREATED: session_created,
-    Kind.ROTATED: session_rotated,
-    Kind.KILLED: session_killed,
+    EventKind.CREATED: session_created,
+    EventKind.ROTATED: session_rotated,
+    EventKind.KILLED: session_killed,
     None: session_interrupted,
 }
 

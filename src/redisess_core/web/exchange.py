@@ -12,9 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from redisess_core.errors import RedisessError, SessionGone
-from redisess_core.events import Kind, Reason
-from redisess_core.operation import Awaiting, Blocking, Operation, Plan, Steps, operation
-from redisess_core.operations import client_changes
+from redisess_core.events import EventKind, EventReason
+from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
+from redisess_core.operations import as_steps, client_changes
 from redisess_core.record import DATA
 from redisess_core.tokens import token_shard
 from redisess_core.web.request_session import AsyncRequestSession, RequestSession, RequestSessionMethods
@@ -45,10 +45,10 @@ class CookieChange(Enum):
 class Happening:
     """What became of a session in this request, for the framework's signals.
 
-    `kind` is a `Kind` of event, or None where the session was ended by others while its request ran.
+    `kind` is a `EventKind` of event, or None where the session was ended by others while its request ran.
     """
 
-    kind: Kind | None
+    kind: EventKind | None
     session_id: str
     user_id: str | None
     successor: str | None = None
@@ -166,7 +166,7 @@ class Exchange(Generic[R]):
             if sign_in is not None or session.has_content():
                 yield from self._creating()
         elif session.leaving and sign_in is None and not session.has_content():
-            ended: bool = yield manager.plan_kill(current.session_id, reason=Reason.LOGOUT)
+            ended: bool = yield manager.plan_kill(current.session_id, reason=EventReason.LOGOUT)
             if not ended:
                 raise SessionGone(current.session_id)
             self.ended()
@@ -186,7 +186,7 @@ class Exchange(Generic[R]):
             ttl=self._ttl_to_store(beginning=True),
         )
         self._now_current(created)
-        self._happened(Kind.CREATED, created)
+        self._happened(EventKind.CREATED, created)
 
     def _rotating(self, current: SessionState) -> Steps[None]:
         session = self.session
@@ -206,10 +206,10 @@ class Exchange(Generic[R]):
         )
         self._now_current(rotated)
         if fresh:
-            self._happened(Kind.KILLED, current)
-            self._happened(Kind.CREATED, rotated)
+            self._happened(EventKind.KILLED, current)
+            self._happened(EventKind.CREATED, rotated)
         else:
-            self._happened(Kind.ROTATED, current, rotated.session_id)
+            self._happened(EventKind.ROTATED, current, rotated.session_id)
 
     def _storing(self, current: SessionState) -> Steps[None]:
         session = self.session
@@ -243,24 +243,21 @@ class Exchange(Generic[R]):
 
     def plan(self, name: str, *args: Any, **kwargs: Any) -> Steps[Any]:
         """Take a step that the manager plans: one of its operations, by name."""
-        planned = self.manager.planned(name, *args, **kwargs)
-        if isinstance(planned, Operation):
-            return (yield planned)
-        return (yield from planned)
+        return as_steps(self.manager.planned(name, *args, **kwargs))
 
     def killed(self, session_id: str, user_id: str | None) -> None:
         """Note that a session of this user was ended; it may be this one."""
         if session_id == self.session.session_id:
             self.ended()
         else:
-            self.outcome.happened.append(Happening(Kind.KILLED, session_id, user_id))
+            self.outcome.happened.append(Happening(EventKind.KILLED, session_id, user_id))
 
     def ended(self) -> None:
         """Note that the session has ended: the client is to forget it."""
         current = self.session.current
         if current is not None:
             current.mark_gone()
-            self._happened(Kind.KILLED, current)
+            self._happened(EventKind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
         self.outcome.signed_out = True
         self.session.begin(None)
@@ -278,11 +275,11 @@ class Exchange(Generic[R]):
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.SET
         self.outcome.token_shown = True
 
-    def _happened(self, kind: Kind, session: SessionState, successor: str | None = None) -> None:
+    def _happened(self, kind: EventKind, session: SessionState, successor: str | None = None) -> None:
         self.outcome.happened.append(Happening(kind, session.session_id, session.user_id, successor))
 
     def cookie_header(self, policy: CookiePolicy, *, max_age: int | None = None, rolling: bool = False) -> str | None:
-        """Return the value of `Set-Cookie`, if one is to be sent; *rolling*: also for a later end of the same cookie."""
+        """Return the value of `Set-Cookie`, if one is to be sent; *rolling* sends the same cookie with a later end."""
         if rolling and self.outcome.cookie is CookieChange.KEEP and self.cookie_can_roll:
             self.outcome.cookie, self.outcome.token_shown = CookieChange.SET, True
         match self.outcome.cookie:

@@ -9,7 +9,7 @@ local function heal(id, user, ttl)
       leave(id, user)
     end
   elseif last_access then
-    local ends = tonumber(last_access) + ttl
+    local ends = ttl > 0 and tonumber(last_access) + ttl or math.huge
     for _, entry in ipairs(redis.call('ZRANGEBYSCORE', expiry, ends, ends, 'LIMIT', 0, 100)) do
       if string.sub(entry, 1, ID_LENGTH) == id then
         if ends > now then
