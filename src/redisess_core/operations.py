@@ -600,10 +600,9 @@ class SessionOperations(Generic[S]):
         return Operation(script("sessions"), (*shard.indexes, index), args, decode)
 
     def _kill_many(
-        self, shard: ShardKeys, index: bytes, user_id: str, reason: EventReason, keep: list[str]
+        self, shard: ShardKeys, index: bytes, user_id: str, reason: EventReason, keep: list[str], called: bytes = b""
     ) -> Steps[int]:
-        ended = 0
-        called, after = b"", _START
+        ended, after = 0, _START
         while True:
             args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self.ttl, *keep)
             reply: list[Any] = yield Operation(script("kill_many"), (*shard.indexes, index), args, list)
