@@ -211,7 +211,7 @@ class SessionOperations(Generic[S]):
             if self._shard_of(session_id) is None:
                 raise ValueError("keep: something given that has not the form of a session id")
         shard = self._user_shard(user)
-        return self._kill_many(shard, shard.user(user.encode()), user, EventReason.USER_KILLED, kept)
+        return self._kill_many(shard, shard.user(user.encode()), user, reason=EventReason.USER_KILLED, keep=kept)
 
     # The namespace
 
@@ -291,8 +291,10 @@ class SessionOperations(Generic[S]):
             called = b""  # the first slice says when, but for all shards it has to be the same time
             if self.shards > 1:
                 called = repr((yield from as_steps(self.planned("now")))).encode()
-            reason = EventReason.ALL_KILLED
-            plans = [self._kill_many(shard, shard.activity, "", reason, [], called) for shard in self._shards]
+            plans = [
+                self._kill_many(shard, shard.activity, "", reason=EventReason.ALL_KILLED, called=called)
+                for shard in self._shards
+            ]
             return (yield from _summed(plans))
 
         return steps()
@@ -600,7 +602,14 @@ class SessionOperations(Generic[S]):
         return Operation(script("sessions"), (*shard.indexes, index), args, decode)
 
     def _kill_many(
-        self, shard: ShardKeys, index: bytes, user_id: str, reason: EventReason, keep: list[str], called: bytes = b""
+        self,
+        shard: ShardKeys,
+        index: bytes,
+        user_id: str,
+        *,
+        reason: EventReason,
+        keep: Iterable[str] = (),
+        called: bytes = b"",
     ) -> Steps[int]:
         ended, after = 0, _START
         while True:
