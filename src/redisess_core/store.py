@@ -213,7 +213,7 @@ class AsyncStore:
 
 def translate(error: Exception) -> RedisessError:
     """Say a client's exception in our words; it stays the cause."""
-    if isinstance(error, ResponseError) and "HELLO" in str(error):  # what a client says first, before 6.0 in vain
+    if isinstance(error, ResponseError) and re.match(r"unknown command .HELLO\b", str(error)):  # new in 6.0
         return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
     passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None
     if isinstance(error, ResponseError) and not passing:
