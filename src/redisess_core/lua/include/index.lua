@@ -16,9 +16,9 @@ local function expiry_entry(id, meta)
 end
 
 -- Until when Redis is to keep the keys of a session: its end, rounded up to a tenth of the ttl or 50 seconds,
--- so that few touches have to move that.
+-- so that few touches have to move that. Without a ttl none does.
 local function kept_until(meta)
-  local grain = meta.ttl > 0 and math.min(50, meta.ttl / 10) or 50
+  local grain = meta.ttl > 0 and math.min(50, meta.ttl / 10) or 5
   return (math.floor(meta.expires / grain) + 1) * grain
 end
 
@@ -30,19 +30,26 @@ local function keep(key, seconds)
   end
 end
 
--- An index is kept for the longest-lived of its sessions. One without an expiry is new, or an immortal session holds it.
+local function latest_expiry()
+  return tonumber((redis.call('ZREVRANGE', expiry, 0, 0, 'WITHSCORES')[2])) or now
+end
+
+-- An index is kept for the longest-lived of its sessions. One without an expiry is new, or an immortal session holds
+-- it: one of the shard, or, for a user's index, another of that user.
 local function keep_index(key, seconds)
   local left = redis.call('PTTL', key)
-  local held = left == -1 and redis.call('ZCARD', key) > 1
-  if seconds == math.huge or not held and left < seconds * 1000 then
+  if left == -1 and seconds < math.huge and (key == users or redis.call('ZCARD', key) > 1) then
+    seconds = math.max(seconds, latest_expiry() - now)
+  end
+  if left < seconds * 1000 then
     keep(key, seconds)
   end
 end
 
 local function keep_all(id, meta)
-  local seconds = kept_until(meta) - now
-  -- A clock of the manager's own may run slower than the server's: there the hash stays longer, and scripts decide.
-  keep(session_key(id), seconds + (ARGV[1] ~= '' and 50 or 0))
+  -- A clock of the manager's own may run slower than the server's: there keys stay longer, and scripts decide.
+  local seconds = kept_until(meta) - now + (ARGV[1] ~= '' and 50 or 0)
+  keep(session_key(id), seconds)
   keep_index(activity, seconds)
   keep_index(expiry, seconds)
   if meta.user ~= '' then
@@ -82,26 +89,31 @@ local function leave(id, user)
   end
 end
 
--- An immortal session holds its indexes without an expiry. When it leaves, they get that of
--- what remains: the shard's by its latest expiry, the user's by that of the user's sessions.
+-- An immortal session holds its indexes without an expiry. When it leaves, and it was the last one of the shard, they
+-- get that of what remains. Else only the user's can go in time: where none of the user's sessions is immortal, which
+-- is looked up for a bounded number of them in one script; of more, a touch finds out once the shard has none.
+local looks_left = 200
+
 local function release_indexes(user)
-  local function hold(key, latest)
-    if latest and latest < math.huge then
-      keep(key, latest - now + 50)
+  local latest = latest_expiry()
+  if latest < math.huge then
+    for _, key in ipairs({ activity, expiry, users, user_key(user) }) do
+      keep(key, math.max(latest - now, 0) + 50)
+    end
+    return
+  end
+  latest = now
+  for i = 0, redis.call('ZCARD', user_key(user)) - 1 do
+    looks_left = looks_left - 1
+    if looks_left < 0 then
+      return
+    end
+    local id = redis.call('ZRANGE', user_key(user), i, i)[1]
+    local scores = redis.call('ZMSCORE', expiry, id .. ':' .. user, id .. '!' .. user)
+    latest = math.max(latest, tonumber(scores[1] or scores[2]) or math.huge)
+    if latest == math.huge then
+      return
     end
   end
-  local shard_latest = tonumber((redis.call('ZREVRANGE', expiry, 0, 0, 'WITHSCORES')[2]))
-  for _, key in ipairs({ activity, expiry, users }) do
-    hold(key, shard_latest)
-  end
-  if user ~= '' then
-    local latest = now
-    for _, id in ipairs(redis.call('ZRANGE', user_key(user), 0, 499)) do
-      local scores = redis.call('ZMSCORE', expiry, id .. ':' .. user, id .. '!' .. user)
-      latest = math.max(latest, tonumber(scores[1] or scores[2]) or now)
-    end
-    if redis.call('ZCARD', user_key(user)) <= 500 then
-      hold(user_key(user), latest)
-    end
-  end
+  keep(user_key(user), latest - now + 50)
 end
