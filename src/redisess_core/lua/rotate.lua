@@ -61,8 +61,8 @@ if sign_in or fresh then
   end
 end
 meta.ttl = tonumber(ARGV[5]) or meta.ttl
-meta.last_access = now
-redis.call('HSET', new_key, 'l', now, 't', meta.ttl)
+meta.last_access = fresh and now or math.max(now, meta.last_access)
+redis.call('HSET', new_key, 'l', meta.last_access, 't', meta.ttl)
 set_expiry(meta)
 enter(new_id, meta)
 keep_all(new_id, meta)
