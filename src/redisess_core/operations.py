@@ -659,8 +659,9 @@ def _until_done(planned: Operation[T]) -> Steps[T]:
         try:
             result: T = yield planned
         except _More:
-            continue
-        return result
+            yield PAUSE
+        else:
+            return result
 
 
 def _summed(plans: list[Steps[int]]) -> Steps[int]:
