@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app, request
@@ -10,11 +11,12 @@ from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable
 from redisess_core import SessionLimitReached, SessionManager, StoreUnavailable
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS
 from redisess_flask import cli, flask_login_support
-from redisess_flask.interface import RedisessInterface, State, exchange_of, state_of
+from redisess_flask.interface import RedisessInterface, State, exchange_of
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Flask, Request
     from flask.typing import ResponseReturnValue
+    from werkzeug.local import LocalProxy
 
 _PREFIX: Final = "REDISESS_"
 _RETRY_AFTER: Final = 5  # seconds that a client is asked to wait while Redis is away
@@ -46,7 +48,7 @@ class Redisess:
         state.transport(interface.get_cookie_name(app))  # a header that cannot be one is found now
         app.extensions["redisess"] = state
         app.session_interface = interface
-        app.before_request_funcs.setdefault(None, []).insert(0, _open)
+        app.before_request_funcs.setdefault(None, []).insert(0, partial(_open, state))
         for error, handler in ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached)):
             if error not in app.error_handler_spec[None][None]:
                 app.register_error_handler(error, handler)
@@ -63,15 +65,15 @@ def _settings(app: Flask) -> dict[str, Any]:
     return {option.name: config.get(key, option.default) for key, option in known.items()}
 
 
-def _open() -> None:
+def _open(state: State) -> None:
     """Open the session when the endpoint is known, so that errors reach the app's handlers."""
-    exchange = exchange_of(request)
+    current = cast("LocalProxy[Request]", request)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
+    exchange = exchange_of(current)
     exchange.handling_request = True
-    endpoint = request.endpoint or ""
+    endpoint = current.endpoint or ""
     if endpoint == "static" or endpoint.endswith(".static"):
         return
-    skip = state_of(current_app).skip
-    if skip is None or not skip(request):
+    if state.skip is None or not state.skip(current):
         exchange.open()
 
 

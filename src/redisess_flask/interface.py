@@ -11,6 +11,7 @@ from flask.sessions import SessionInterface, SessionMixin
 
 from redisess_core.web import (
     BlockingExchange,
+    CookieChange,
     CookiePolicy,
     RequestSession,
     Transport,
@@ -90,7 +91,7 @@ class RedisessInterface(SessionInterface):
             state.transport(self.get_cookie_name(app)).find(wsgi_headers(request.environ)),
             FlaskSession,
             ip=request.remote_addr,
-            user_agent=request.user_agent.string or None,
+            user_agent=request.environ.get("HTTP_USER_AGENT"),
         )
         request.environ[_EXCHANGE] = exchange
         return cast("FlaskSession", exchange.session)
@@ -117,20 +118,20 @@ class RedisessInterface(SessionInterface):
     def _send_cookie(self, app: Flask, exchange: BlockingExchange, response: Response) -> None:
         session, config = cast("FlaskSession", exchange.session), cast("dict[str, Any]", app.config)
         permanent = exchange.cookie_can_roll and session.permanent
-        header = exchange.cookie_header(
-            self._policy(app),
-            max_age=int(app.permanent_session_lifetime.total_seconds()) if permanent else None,
-            rolling=permanent and bool(config["SESSION_REFRESH_EACH_REQUEST"]),
-        )
-        if header is not None:
-            response.headers.add("Set-Cookie", header)
+        rolling = permanent and bool(config["SESSION_REFRESH_EACH_REQUEST"])
+        if rolling or exchange.outcome.cookie is not CookieChange.KEEP:
+            lifetime = int(app.permanent_session_lifetime.total_seconds()) if permanent else None
+            header = exchange.cookie_header(self._policy(app), max_age=lifetime, rolling=rolling)
+            if header is not None:
+                response.headers.add("Set-Cookie", header)
         if exchange.outcome.token_shown:
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
 
     def _add_vary(self, app: Flask, exchange: BlockingExchange, response: Response) -> None:
-        vary = state_of(app).transport(self.get_cookie_name(app)).vary(exchange.found.source)
-        for name in vary:
-            response.headers["Vary"] = merge_vary(", ".join(response.headers.getlist("Vary")) or None, name)
+        vary = ", ".join(response.headers.getlist("Vary"))
+        for name in state_of(app).transport(self.get_cookie_name(app)).vary(exchange.found.source):
+            vary = merge_vary(vary, name)
+        response.headers["Vary"] = vary
 
     def _policy(self, app: Flask) -> CookiePolicy:
         return _cookie_policy(

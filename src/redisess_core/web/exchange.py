@@ -82,7 +82,7 @@ class Exchange(Generic[R]):
         self.found = found
         self.by_header = found.source is Source.HEADER
         self.outcome = Outcome()
-        self._client: Changes = client_changes(ip, user_agent) if manager.record_client else {}
+        self._ip, self._user_agent = ip, user_agent
         self._opening_error: Exception | None = None
         self._interrupted = False
         self._failed = False
@@ -182,7 +182,7 @@ class Exchange(Generic[R]):
         created: SessionState = yield from self.manager.plan_create(
             session.new_token or self.manager.new_token(user_id),
             user_id,
-            {**changes, **self._client, **({} if sign_in is None else sign_in.fields)},
+            {**changes, **self._client_changes(), **({} if sign_in is None else sign_in.fields)},
             ttl=self._ttl_to_store(beginning=True),
         )
         self._now_current(created)
@@ -197,7 +197,7 @@ class Exchange(Generic[R]):
             session.new_token or self.manager.new_token(user_id, beside=current.session_id),
             {
                 **session.changes(),
-                **({} if sign_in is None and not fresh else self._client),
+                **({} if sign_in is None and not fresh else self._client_changes()),
                 **({} if sign_in is None else sign_in.fields),
             },
             user_id=user_id,
@@ -261,6 +261,9 @@ class Exchange(Generic[R]):
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
         self.outcome.signed_out = True
         self.session.begin(None)
+
+    def _client_changes(self) -> Changes:
+        return client_changes(self._ip, self._user_agent) if self.manager.record_client else {}
 
     def _ttl_to_store(self, *, beginning: bool) -> float | None:
         session = self.session
