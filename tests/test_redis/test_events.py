@@ -6,32 +6,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, asdict
 
 import pytest
+from hearing import SECONDS, heard
 
 from redisess_core import EventKind, EventReason, SessionEvent, SessionLimitReached
-
-SECONDS = 10
-
-
-@contextmanager
-def heard(manager):
-    """Collect the events of a block; the list is complete after it."""
-    found = []
-    with ThreadPoolExecutor(1) as pool, manager.events() as events:
-
-        def collect():
-            for event in events:
-                if event.user_id == "the end":
-                    return
-                found.append(event)
-
-        collecting = pool.submit(collect)
-        yield found
-        manager.create("the end")
-        collecting.result(SECONDS)
 
 
 def told(event):
