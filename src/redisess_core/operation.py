@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+Argument = str | bytes | int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Operation(Generic[T_co]):
 
     script: Script
     keys: tuple[bytes, ...]
-    args: tuple[str | bytes | int | float, ...]
+    args: tuple[Argument, ...]
     decode: Callable[[Any], T_co]
 
 

@@ -19,7 +19,18 @@ from redisess_core.config import (
 from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
 from redisess_core.events import EventReason
 from redisess_core.keys import ShardKeys
-from redisess_core.operation import PAUSE, Iteration, Operation, Page, Plan, Steps, Together, iteration, operation
+from redisess_core.operation import (
+    PAUSE,
+    Argument,
+    Iteration,
+    Operation,
+    Page,
+    Plan,
+    Steps,
+    Together,
+    iteration,
+    operation,
+)
 from redisess_core.record import FIELD, Changes, data_size, encode_data, encode_fields, pairs
 from redisess_core.scripts import script
 from redisess_core.session import AsyncSession, Session, SessionState
@@ -58,6 +69,8 @@ class SessionOperations(Generic[S]):
         self.max_data_bytes: Final = options.max_data_bytes
         self.shards: Final = options.shards
         self.clock: Final = options.clock
+        self._interval = repr(float(options.touch_interval)).encode()
+        self._ttl = repr(float(options.ttl)).encode()
         self._shards = [ShardKeys(options.namespace, number) for number in range(options.shards)]
         self._listed = (*_META, *(FIELD + name.encode() for name in options.additional_fields))
 
@@ -115,7 +128,7 @@ class SessionOperations(Generic[S]):
         """Whether *session_id* names a live session."""
         if self._shard_of(session_id) is None:
             return _nothing(False)
-        keys, args = self.session_keys(session_id), (self.clock_argument(), session_id, self.ttl)
+        keys, args = self.session_keys(session_id), (self.clock_argument(), session_id, self._ttl)
         return Operation(script("exists"), keys, args, lambda reply: reply[0] == b"live")
 
     @operation
@@ -194,9 +207,10 @@ class SessionOperations(Generic[S]):
                 return None
             if reply[0] == b"more":
                 raise _More
-            return self.session_class(self, reply[-1].decode(), None, pairs(reply))
+            session_id = reply.pop().decode()
+            return self.session_class(self, session_id, None, pairs(reply))
 
-        args = (self.clock_argument(), user.encode(), self._touch_argument(touch))
+        args = (self.clock_argument(), user.encode(), self._interval if touch else b"")
         return _until_done(Operation(script("oldest"), (*shard.indexes, shard.user(user.encode())), args, decode))
 
     @operation
@@ -346,13 +360,13 @@ class SessionOperations(Generic[S]):
         """Return the channels that the scripts publish on, one a shard."""
         return [shard.events for shard in self._shards]
 
-    def clock_argument(self) -> float | str:
-        """Return what scripts take for the time: that of the `clock`, or '' for the server's."""
-        return "" if self.clock is None else float(self.clock())
+    def clock_argument(self) -> bytes:
+        """Return what scripts take for the time: that of the `clock`, or nothing for the server's."""
+        return b"" if self.clock is None else repr(float(self.clock())).encode()
 
     def session_keys(self, session_id: str) -> tuple[bytes, ...]:
         """Return the keys of a script about one session; its shard is part of the id."""
-        shard = cast("ShardKeys", self._shard_of(session_id))
+        shard = self._shards[tokens.shard_of(session_id)]
         return (*shard.indexes, shard.session(session_id))
 
     def plan_create(
@@ -403,11 +417,15 @@ class SessionOperations(Generic[S]):
     def plan_authenticate(self, token: str, *, touch: bool = True) -> Operation[S | None]:
         """Plan the opening of the session that a well-formed *token* names."""
         session_id = tokens.session_id_of(token)
-        return self.plan_open(session_id, touch=touch, decode=lambda reply: self._opened(reply, session_id, token))
+
+        def decode(reply: list[Any]) -> S | None:
+            return self.session_class(self, session_id, token, pairs(reply)) if reply else None
+
+        return self.plan_open(session_id, touch=touch, decode=decode)
 
     def plan_open(self, session_id: str, *, touch: bool, decode: Callable[[list[Any]], T]) -> Operation[T]:
         """Plan the reading of a whole session."""
-        args = (self.clock_argument(), session_id, self._touch_argument(touch), self.ttl)
+        args = (self.clock_argument(), self._interval if touch else b"", self._ttl)
         return Operation(script("open"), self.session_keys(session_id), args, decode)
 
     def plan_store(
@@ -483,7 +501,7 @@ class SessionOperations(Generic[S]):
         successor: str = "",
     ) -> Operation[bool]:
         """Plan the end of one session."""
-        args = (self.clock_argument(), session_id, reason.value, self.ttl, (owner or "").encode(), successor)
+        args = (self.clock_argument(), session_id, reason.value, self._ttl, (owner or "").encode(), successor)
         return Operation(script("kill"), self.session_keys(session_id), args, lambda reply: reply[0] == b"killed")
 
     def _move(
@@ -522,8 +540,8 @@ class SessionOperations(Generic[S]):
             raise SessionGone(session.session_id)
         return moved
 
-    def _opened(self, reply: list[Any], session_id: str, token: str | None = None) -> S | None:
-        return self.session_class(self, session_id, token, pairs(reply)) if reply else None
+    def _opened(self, reply: list[Any], session_id: str) -> S | None:
+        return self.session_class(self, session_id, None, pairs(reply)) if reply else None
 
     def refuse(self, reply: list[Any], user_id: str | None) -> None:
         """Raise what a script says instead of what was asked of it."""
@@ -536,9 +554,6 @@ class SessionOperations(Generic[S]):
                 raise SessionDataTooLarge(int(reply[1]), self.max_data_bytes)
             case _:
                 return
-
-    def _touch_argument(self, touch: bool) -> float | str:
-        return self.touch_interval if touch else ""
 
     def _user_shard(self, user_id: str) -> ShardKeys:
         return self._shards[tokens.user_shard(user_id.encode(), self.shards)]
@@ -598,7 +613,15 @@ class SessionOperations(Generic[S]):
             ]
             return sessions, (reply[2], reply[3])
 
-        args = (self.clock_argument(), user_id.encode(), secs, *after, SESSIONS_PAGE, self.ttl, *self._listed)
+        args: tuple[Argument, ...] = (
+            self.clock_argument(),
+            user_id.encode(),
+            secs,
+            *after,
+            SESSIONS_PAGE,
+            self._ttl,
+            *self._listed,
+        )
         return Operation(script("sessions"), (*shard.indexes, index), args, decode)
 
     def _kill_many(
@@ -613,7 +636,7 @@ class SessionOperations(Generic[S]):
     ) -> Steps[int]:
         ended, after = 0, _START
         while True:
-            args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self.ttl, *keep)
+            args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, *keep)
             reply: list[Any] = yield Operation(script("kill_many"), (*shard.indexes, index), args, list)
             called, after = reply[1], (reply[2], reply[3])
             ended += int(reply[4])

@@ -54,8 +54,10 @@ class Stored:
 
 
 def pairs(reply: list[Any]) -> dict[bytes, Any]:
-    """Read name and value by turns; of two values for one name the later holds."""
-    return dict(zip(reply[::2], reply[1::2], strict=True))
+    """Read a session as scripts give it: name and value by turns, then the time, which is called `now` here."""
+    reply.insert(-1, b"now")
+    parts = iter(reply)
+    return dict(zip(parts, parts, strict=True))
 
 
 def encode_fields(fields: Mapping[str, Any]) -> dict[bytes, bytes | None]:

@@ -40,7 +40,7 @@ class SessionState:
     _token: str | None
     _stored: dict[bytes, Any]  # fields of the hash, and the time
     _with_data: bool
-    _clock_offset: float
+    _loaded_at: float
     _changed_fields: dict[str, Any]
     _changed_ttl: float | None
     _data: SessionData | None
@@ -55,14 +55,14 @@ class SessionState:
         *,
         with_data: bool = True,
     ) -> None:
-        vars(self).update(_manager=manager, _store=manager.store, _session_id=session_id, _token=token)
+        self._update(_manager=manager, _store=manager.store, _session_id=session_id, _token=token)
         self._load(stored, with_data=with_data)
 
     def _load(self, stored: dict[bytes, Any], *, with_data: bool) -> None:
-        vars(self).update(
+        self._update(
             _stored=stored,
             _with_data=with_data,
-            _clock_offset=float(stored[b"now"]) - time.monotonic(),
+            _loaded_at=time.monotonic(),
             _changed_fields={},
             _changed_ttl=None,
             _data=None,
@@ -218,7 +218,7 @@ class SessionState:
 
     def _now(self) -> float:
         clock = self._manager.clock
-        return clock() if clock else time.monotonic() + self._clock_offset
+        return clock() if clock else float(self._stored[b"now"]) + time.monotonic() - self._loaded_at
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self._manager.additional_fields:

@@ -56,6 +56,11 @@ def token_shard(token: str, shards: int) -> int | None:
     return shard if shard < shards else None
 
 
+def shard_of(session_id: str) -> int:
+    """Return the shard of what is known to be a session id."""
+    return _SHARD_OF[session_id[1:3]]
+
+
 def session_shard(session_id: str, shards: int) -> int | None:
     """Return the shard of *session_id*; None if it has not the form of one, or names a shard out of range."""
     if _SESSION_ID.fullmatch(session_id) is None:

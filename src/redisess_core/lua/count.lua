@@ -4,8 +4,10 @@
 -- Reply: 'counted', number; or 'more': more had expired than a slice, call again
 -- Cost: O(log sessions), and O(log sessions) for each one that had expired, at most a slice
 -- @include slice
+-- @include now
 -- @include shard
 -- @include index
+-- @include leave
 -- @include publish
 -- @include sweep
 local index, seconds = KEYS[4], tonumber(ARGV[2])

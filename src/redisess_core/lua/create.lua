@@ -5,32 +5,38 @@
 -- Reply: 'live', time; 'full'; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
+-- @include release
 -- @include publish
 -- @include end_session
 -- @include sweep
 -- @include make_room
 local key, id, user = KEYS[4], ARGV[2], ARGV[3]
 local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[9])
-local created = tonumber(ARGV[8]) or now
+local takes_over = ARGV[8] ~= ''
+local created = takes_over and ARGV[8] or now_text
 
 if load_live(key) then -- a client that lost the first answer asks again
-  return { 'live', text(now) }
+  return { 'live', now_text }
 end
 local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
 if room ~= 'room' then
   return { room }
 end
-redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now, 't', ttl)
+redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now_text, 't', ARGV[4])
 if user ~= '' then
   redis.call('HSET', key, 'u', user)
-  if created ~= now then
-    redis.call('HSET', key, 'a', now)
+  if takes_over then
+    redis.call('HSET', key, 'a', now_text)
   end
 end
-local deadline = math.huge
+local deadline
 if lifetime > 0 then
   deadline = now + lifetime
   redis.call('HSET', key, 'd', deadline)
@@ -41,11 +47,12 @@ end
 for i = 10, #ARGV, 2 do
   redis.call('HSET', key, ARGV[i], ARGV[i + 1])
 end
-local meta = set_expiry({ user = user, created = created, last_access = now, ttl = ttl, deadline = deadline })
+local meta = { user = user, last_access = now, accessed = now_text, ttl = ttl, deadline = deadline }
+set_expiry(meta)
 enter(id, meta)
 keep_all(id, meta)
-if created == now then -- else it takes the place of another, which says so
-  publish('created', id, user, now, '')
+if not takes_over then -- else the other says so
+  publish('created', id, user, now_text, '')
 end
 sweep(10)
-return { 'live', text(now) }
+return { 'live', now_text }

@@ -2,10 +2,12 @@
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, then the fields' names; none: all of the hash
 -- Reply: value, ... in the order asked (nil where there is none), then the time; name, value, ... of the hash,
---        then 'now', the time; or nothing if it is gone
+--        then the time; or nothing if it is gone
 -- Cost: O(fields)
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include give
 local key = KEYS[4]
 
@@ -19,5 +21,5 @@ local reply = {}
 for i = 2, #ARGV do
   reply[i - 1] = redis.call('HGET', key, ARGV[i])
 end
-reply[#ARGV] = text(now)
+reply[#ARGV] = now_text
 return reply

@@ -3,9 +3,12 @@
 -- ARGV 1 clock, 2 session id, 3 the manager's ttl
 -- Reply: 'live' or 'gone'
 -- Cost: O(1)
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include leave
 -- @include heal
 local key, id = KEYS[4], ARGV[2]
 

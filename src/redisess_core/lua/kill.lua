@@ -4,9 +4,14 @@
 --      6 the id of the session that takes its place ('' none)
 -- Reply: 'killed' or 'gone'
 -- Cost: O(log sessions)
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
+-- @include release
 -- @include publish
 -- @include end_session
 -- @include heal

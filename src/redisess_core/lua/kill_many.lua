@@ -5,15 +5,20 @@
 -- Reply: 'done' or 'more', the time of the call, the cursor's score and id, how many were ended
 -- Cost: O(slice * log sessions)
 -- @include slice
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
+-- @include release
 -- @include publish
 -- @include end_session
 -- @include heal
 -- @include page
 local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
-local called, ttl = tonumber(ARGV[4]) or now, tonumber(ARGV[7])
+local called, ttl = ARGV[4] ~= '' and ARGV[4] or now_text, tonumber(ARGV[7])
 local keep = {}
 for i = 8, #ARGV do
   keep[ARGV[i]] = true
@@ -26,9 +31,9 @@ for i = 1, #found, 2 do
   local meta = load_live(session_key(id))
   if not meta then
     heal(id, user ~= '' and user or nil, ttl)
-  elseif not keep[id] and meta.created <= called then
+  elseif not keep[id] and meta.created <= tonumber(called) then
     end_session(id, meta, reason)
     ended = ended + 1
   end
 end
-return { next_id == '' and 'done' or 'more', text(called), next_score, next_id, ended }
+return { next_id == '' and 'done' or 'more', called, next_score, next_id, ended }

@@ -5,8 +5,10 @@
 --        or 'more': more had expired than a slice, call again
 -- Cost: O(page + log sessions), and O(log sessions) for each one that had expired, at most a slice
 -- @include slice
+-- @include now
 -- @include shard
 -- @include index
+-- @include leave
 -- @include publish
 -- @include sweep
 -- @include page
@@ -15,7 +17,7 @@ local index, seconds = KEYS[4], tonumber(ARGV[2])
 if sweep(SLICE) == SLICE then
   return { 'more' }
 end
-local lowest = seconds == 0 and '-inf' or text(now - seconds)
+local lowest = seconds == 0 and '-inf' or string.format('%.17g', now - seconds)
 local found, next_score, next_member = page(index, lowest, ARGV[3], ARGV[4], tonumber(ARGV[5]))
 table.insert(found, 1, 'page')
 table.insert(found, 2, next_score)

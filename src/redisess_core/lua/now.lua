@@ -3,5 +3,5 @@
 -- ARGV 1 clock
 -- Reply: seconds since the epoch
 -- Cost: O(1)
--- @include shard
-return text(now)
+-- @include now
+return now_text

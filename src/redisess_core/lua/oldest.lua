@@ -1,13 +1,17 @@
 -- get_oldest_user_session: the user's live session of longest ago last access, touched where that is due.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the user's index
 -- ARGV 1 clock, 2 user id, 3 touch interval ('' not to touch)
--- Reply: name, value, ... of the hash, 'now', the time, 'id', its id; nothing; or 'more': a slice of dead ones
---        went, call again
+-- Reply: name, value, ... of the hash, then the time, then its id; nothing; or 'more': a slice of dead ones went,
+--        call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each dead one met, at most a slice
 -- @include slice
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
 -- @include publish
 -- @include sweep
 -- @include touch
@@ -20,11 +24,10 @@ for _, id in ipairs(first) do
   local key = session_key(id)
   local meta = load_live(key)
   if meta then
-    if interval and is_due(meta, interval) then
-      touch(id, meta)
+    if interval and is_due(meta.last_access, meta.ttl, interval) and touch(id, meta) then
+      keep_all(id, meta)
     end
     local reply = give(key)
-    reply[#reply + 1] = 'id'
     reply[#reply + 1] = id
     return reply
   end

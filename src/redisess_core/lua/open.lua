@@ -1,50 +1,76 @@
 -- authenticate, get: a live session with its data, touched where that is due.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
--- ARGV 1 clock, 2 session id, 3 touch interval ('' not to touch), 4 the manager's ttl
--- Reply: name, value, ... of the hash, then 'now', the time; or nothing
+-- ARGV 1 clock, 2 touch interval ('' not to touch), 3 the manager's ttl
+-- Reply: name, value, ... of the hash, then the time; or nothing
 -- Cost: O(fields), and with a touch O(log sessions)
--- @include shard
+-- @include now
 -- @include session
-local key, id, interval = KEYS[4], ARGV[2], tonumber(ARGV[3])
+local key, interval = KEYS[4], tonumber(ARGV[2])
 
 local reply = redis.call('HGETALL', key)
-local s, u, c, l, t, d
-for i = 1, #reply, 2 do
+local size = #reply
+local status, user, ttl, deadline, last
+for i = 1, size, 2 do
   local name = reply[i]
   if name == 's' then
-    s = reply[i + 1]
+    status = reply[i + 1]
   elseif name == 'u' then
-    u = reply[i + 1]
-  elseif name == 'c' then
-    c = reply[i + 1]
+    user = reply[i + 1]
   elseif name == 'l' then
-    l = reply[i + 1]
+    last = i + 1
   elseif name == 't' then
-    t = reply[i + 1]
+    ttl = tonumber(reply[i + 1])
   elseif name == 'd' then
-    d = reply[i + 1]
+    deadline = tonumber(reply[i + 1])
   end
 end
-local size, meta = #reply, live(s, u, c, l, t, d)
-reply[size + 1], reply[size + 2] = 'now', text(now)
-if meta and not (interval and is_due(meta, interval)) then
-  return reply
+local last_access, expires, mark
+if status == LIVE then
+  last_access = tonumber(reply[last])
+  expires, mark = ending(last_access, ttl, deadline)
+end
+local live = expires and now < expires
+if live then
+  reply[size + 1] = now_text
+  if not (interval and is_due(last_access, ttl, interval)) then
+    return reply
+  end
 end
 
 -- What few calls need comes after the answer that most get.
+-- @include shard
 -- @include index
+-- @include touch
+local id = string.sub(key, -ID_LENGTH)
+local meta
+if live then
+  meta = {
+    user = user or '',
+    last_access = last_access,
+    accessed = reply[last],
+    ttl = ttl,
+    deadline = deadline,
+    expires = expires,
+    mark = mark,
+  }
+  local longer = touch(id, meta)
+  reply[last] = meta.accessed
+  if not longer then
+    return reply
+  end
+end
+
+-- @include keep
+-- @include leave
 -- @include publish
 -- @include sweep
--- @include touch
 -- @include heal
-if not meta then
-  if size == 0 then
-    heal(id, nil, tonumber(ARGV[4]))
-  end
-  return {}
-end
-if touch(id, meta) then
+if live then
+  keep_all(id, meta)
   sweep(10)
+  return reply
 end
-reply[size + 3], reply[size + 4] = 'l', text(now)
-return reply
+if size == 0 then
+  heal(id, nil, tonumber(ARGV[3]))
+end
+return {}

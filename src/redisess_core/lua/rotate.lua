@@ -4,12 +4,17 @@
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
 --      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' or '',
 --      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
--- Reply: name, value, ... of the hash, then 'now', the time; nothing if it is gone; 'full'; 'large', size; or 'more': call again
+-- Reply: name, value, ... of the hash, then the time; nothing if it is gone; 'full'; 'large', size; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
+-- @include release
 -- @include publish
 -- @include end_session
 -- @include sweep
@@ -28,7 +33,7 @@ if not meta then
 end
 local size, before = measure(fresh and new_key or old_key, CHANGES)
 if size > before and size > tonumber(ARGV[10]) then
-  return { 'large', text(size) }
+  return { 'large', size }
 end
 if sign_in then
   local room = make_room(ARGV[4], tonumber(ARGV[7]), ARGV[8], old_id)
@@ -40,8 +45,8 @@ end
 local was_immortal, old_user = meta.expires == math.huge, meta.user
 if fresh then
   end_session(old_id, meta, 'logout')
-  meta.user, meta.created, meta.deadline = '', now, math.huge
-  redis.call('HSET', new_key, 's', LIVE, 'c', now)
+  meta.user, meta.deadline = '', nil
+  redis.call('HSET', new_key, 's', LIVE, 'c', now_text)
 else
   leave(old_id, meta.user)
   redis.call('RENAME', old_key, new_key)
@@ -49,11 +54,11 @@ end
 change(new_key, CHANGES, size)
 if sign_in then
   meta.user = ARGV[4]
-  redis.call('HSET', new_key, 'u', meta.user, 'a', now)
+  redis.call('HSET', new_key, 'u', meta.user, 'a', now_text)
 end
 if sign_in or fresh then
   local lifetime = tonumber(ARGV[6])
-  meta.deadline = lifetime > 0 and now + lifetime or math.huge
+  meta.deadline = lifetime > 0 and now + lifetime or nil
   if lifetime > 0 then
     redis.call('HSET', new_key, 'd', meta.deadline)
   else
@@ -61,8 +66,10 @@ if sign_in or fresh then
   end
 end
 meta.ttl = tonumber(ARGV[5]) or meta.ttl
-meta.last_access = fresh and now or math.max(now, meta.last_access)
-redis.call('HSET', new_key, 'l', meta.last_access, 't', meta.ttl)
+if fresh or now > meta.last_access then
+  meta.last_access, meta.accessed = now, now_text
+end
+redis.call('HSET', new_key, 'l', meta.accessed, 't', ARGV[5] ~= '' and ARGV[5] or meta.ttl)
 set_expiry(meta)
 enter(new_id, meta)
 keep_all(new_id, meta)
@@ -70,8 +77,8 @@ if was_immortal then
   release_indexes(old_user)
 end
 if fresh then
-  publish('created', new_id, meta.user, now, '')
+  publish('created', new_id, meta.user, now_text, '')
 else
-  publish('rotated', old_id, meta.user, now, 'rotated', new_id)
+  publish('rotated', old_id, meta.user, now_text, 'rotated', new_id)
 end
 return give(new_key)

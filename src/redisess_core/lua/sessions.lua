@@ -4,16 +4,19 @@
 --      6 the page's size, 7 the manager's ttl, then the names of the fields wanted
 -- Reply: 'page', time, the next cursor's score and id ('' '' at the end), then by session: id, value, ...
 -- Cost: O(page * fields + log sessions)
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include leave
 -- @include heal
 -- @include page
 local index, user, seconds, ttl = KEYS[4], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[7])
 
-local lowest = seconds == 0 and '-inf' or text(now - seconds)
+local lowest = seconds == 0 and '-inf' or string.format('%.17g', now - seconds)
 local found, next_score, next_id = page(index, lowest, ARGV[4], ARGV[5], tonumber(ARGV[6]))
-local reply = { 'page', text(now), next_score, next_id }
+local reply = { 'page', now_text, next_score, next_id }
 for i = 1, #found, 2 do
   local id = found[i]
   local key = session_key(id)

@@ -4,9 +4,14 @@
 --      6 how many fields to delete, their names, then name, value, ...
 -- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', size
 -- Cost: O(changes), and with a touch or a ttl O(log sessions)
+-- @include now
 -- @include shard
 -- @include session
+-- @include load
 -- @include index
+-- @include keep
+-- @include leave
+-- @include release
 -- @include publish
 -- @include end_session
 -- @include touch
@@ -19,7 +24,7 @@ if not meta then
 end
 local size, before = measure(key, CHANGES)
 if size > before and size > tonumber(ARGV[5]) then
-  return { 'large', text(size) }
+  return { 'large', size }
 end
 if ARGV[3] == 'end' and size == 0 and meta.user == '' then
   end_session(id, meta, 'logout')
@@ -31,14 +36,16 @@ if ttl ~= meta.ttl or ARGV[3] == 'touch' then
   local was_immortal = meta.expires == math.huge
   local ttl_changed = ttl ~= meta.ttl
   if ttl_changed then
-    redis.call('HSET', key, 't', ttl)
-    redis.call('ZREM', expiry, expiry_entry(id, meta))
+    redis.call('HSET', key, 't', ARGV[4])
+    redis.call('ZREM', expiry, id .. meta.mark .. meta.user)
     meta.ttl = ttl
     set_expiry(meta)
   end
-  touch(id, meta, ttl_changed)
+  if touch(id, meta) or ttl_changed then
+    keep_all(id, meta)
+  end
   if was_immortal and meta.expires < math.huge then
     release_indexes(meta.user)
   end
 end
-return { 'stored', text(now), text(meta.last_access), deleted }
+return { 'stored', now_text, meta.accessed, deleted }

@@ -4,8 +4,10 @@
 -- Reply: 'done' or 'more', how many were removed
 -- Cost: O(slice * log sessions)
 -- @include slice
+-- @include now
 -- @include shard
 -- @include index
+-- @include leave
 -- @include publish
 -- @include sweep
 local removed = sweep(SLICE)

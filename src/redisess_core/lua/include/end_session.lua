@@ -6,8 +6,8 @@ local function end_session(id, meta, reason, successor)
     release_indexes(meta.user)
   end
   if successor and successor ~= '' then
-    publish('rotated', id, meta.user, now, reason, successor)
+    publish('rotated', id, meta.user, now_text, reason, successor)
   else
-    publish('killed', id, meta.user, now, reason)
+    publish('killed', id, meta.user, now_text, reason)
   end
 end

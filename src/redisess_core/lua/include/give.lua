@@ -1,7 +1,6 @@
--- A session as a reply: name, value, ... of its hash, then 'now', the time.
+-- A session as a reply: name, value, ... of its hash, then the time.
 local function give(key)
   local reply = redis.call('HGETALL', key)
-  reply[#reply + 1] = 'now'
-  reply[#reply + 1] = text(now)
+  reply[#reply + 1] = now_text
   return reply
 end

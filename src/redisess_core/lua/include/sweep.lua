@@ -7,7 +7,7 @@ local function sweep(most)
     local user = string.sub(due[i], ID_LENGTH + 2)
     redis.call('DEL', session_key(id))
     leave(id, user)
-    publish('expired', id, user, tonumber(due[i + 1]), capped and 'lifetime' or 'idle')
+    publish('expired', id, user, due[i + 1], capped and 'lifetime' or 'idle')
   end
   return #due / 2
 end

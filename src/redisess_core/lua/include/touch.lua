@@ -1,15 +1,14 @@
--- Move a session's last access to now, never back, and with it its expiry; returns whether its keys are kept longer for it.
-local function touch(id, meta, ttl_changed)
-  local was_kept_until, was_capped = kept_until(meta), meta.capped
-  meta.last_access = math.max(now, meta.last_access)
-  set_expiry(meta)
-  if was_capped ~= meta.capped then
-    redis.call('ZREM', expiry, id .. (was_capped and '!' or ':') .. meta.user)
+-- Move a session's last access to now, never back, and with it its expiry; returns whether its keys are to be kept
+-- longer for it.
+local function touch(id, meta)
+  local was_kept_until, was_mark = kept_until(meta), meta.mark
+  if now > meta.last_access then
+    meta.last_access, meta.accessed = now, now_text
   end
-  redis.call('HSET', session_key(id), 'l', meta.last_access)
-  if enter(id, meta) > 0 or ttl_changed or kept_until(meta) ~= was_kept_until then
-    keep_all(id, meta)
-    return true
+  meta.expires, meta.mark = ending(meta.last_access, meta.ttl, meta.deadline)
+  if meta.mark ~= was_mark then
+    redis.call('ZREM', expiry, id .. was_mark .. meta.user)
   end
-  return false
+  redis.call('HSET', session_key(id), 'l', meta.accessed)
+  return enter(id, meta) > 0 or kept_until(meta) ~= was_kept_until
 end
