@@ -238,4 +238,4 @@ def _abandon(client: Any) -> None:
         open_socket = getattr(transport, "_sock", None)
         if open_socket is not None:
             open_socket.close()
-            transport._sock = None  # or its finalizer warns of what was just done
+            transport._sock, transport._closing = None, True  # or finalizers warn of what was just done
