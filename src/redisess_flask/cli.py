@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +49,7 @@ def list_users(secs: float) -> None:
     """List users with a live session, most recently active first."""
     with _errors_said():
         for user_id in manager().get_all_users(secs):
-            click.echo(user_id)
+            click.echo(_printable(user_id))
 
 
 @sessions.command("count")
@@ -95,6 +94,10 @@ def _errors_said() -> Generator[None]:
 
 
 def _line(session: Session) -> str:
-    user_agent = re.sub(r"[^\x20-\x7e]", "?", session.user_agent or "-")  # what a client sent, for a terminal
-    user_id = "-" if session.user_id is None else session.user_id
-    return f"{session.session_id}  {user_id}  {session.idle:.0f}s  {session.ip or '-'}  {user_agent}"
+    shown = (session.user_id, f"{session.idle:.0f}s", session.ip, session.user_agent)
+    return "  ".join((session.session_id, *(_printable(text or "-") for text in shown)))
+
+
+def _printable(text: str) -> str:
+    """Return what a client may have sent, for a terminal: nothing in it that moves the cursor or ends a line."""
+    return "".join(character if character.isprintable() else "?" for character in text)

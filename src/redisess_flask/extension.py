@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable
 from redisess_core import SessionLimitReached, SessionManager, StoreUnavailable
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS
 from redisess_flask import cli, flask_login_support
-from redisess_flask.interface import RedisessInterface, State, exchange_of
+from redisess_flask.interface import RedisessInterface, State, exchange_of, finish, lifetime_of
 
 if TYPE_CHECKING:
     from flask import Flask, Request
@@ -45,10 +45,13 @@ class Redisess:
         )
         state = State(manager, settings["header"], settings["skip"], settings["clear_site_data"])
         interface = RedisessInterface()
-        state.transport(interface.get_cookie_name(app))  # a header that cannot be one is found now
+        state.transport(interface.get_cookie_name(app))  # a header, a cookie, a lifetime
+        interface.policy(app, secure=True)  # that cannot be one
+        lifetime_of(app)  # is found now
         app.extensions["redisess"] = state
         app.session_interface = interface
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_open, state))
+        app.teardown_request_funcs.setdefault(None, []).append(finish)
         for error, handler in ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached)):
             if error not in app.error_handler_spec[None][None]:
                 app.register_error_handler(error, handler)

@@ -20,14 +20,17 @@ def connect() -> None:
         return
     flask_login.user_logged_in.connect(_sign_in)
     flask_login.user_loaded_from_cookie.connect(_sign_in)
+    flask_login.user_login_confirmed.connect(_sign_in)
     flask_login.user_logged_out.connect(_sign_out)
+    flask_login.session_protected.connect(_protect)
 
 
-def _sign_in(app: Flask, user: Any, **_: Any) -> None:
+def _sign_in(app: Flask, **_: Any) -> None:
     if "redisess" in app.extensions:
         kept = _its_data()
-        current_session.login(user.get_id())
-        current_session.update(kept)
+        if "_user_id" in kept:
+            current_session.login(kept["_user_id"])
+            current_session.update(kept)
 
 
 def _sign_out(app: Flask, **_: Any) -> None:
@@ -35,6 +38,12 @@ def _sign_out(app: Flask, **_: Any) -> None:
         kept = _its_data()
         current_session.logout()
         current_session.update(kept)
+
+
+def _protect(app: Flask, **_: Any) -> None:
+    """Sign out where Flask-Login's strong protection has taken the user out of the session."""
+    if "redisess" in app.extensions and current_session.user_id is not None and "_user_id" not in current_session:
+        _sign_out(app)
 
 
 def _its_data() -> dict[str, Any]:

@@ -106,5 +106,5 @@ def session_required(view: Callable[P, T] | None = None, *, fresh: float | None 
 
 
 def _refuse(description: str) -> None:
-    by_header = state_of(current_app).header == "Authorization"
-    raise Unauthorized(description, www_authenticate=WWWAuthenticate("bearer") if by_header else None)
+    by_bearer = (state_of(current_app).header or "").lower() == "authorization"
+    raise Unauthorized(description, www_authenticate=WWWAuthenticate("bearer") if by_bearer else None)

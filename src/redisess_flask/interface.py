@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import current_app, request
+from flask import g, request
 from flask.sessions import SessionInterface, SessionMixin
+from markupsafe import Markup
 
+from redisess_core import RedisessError, register_type
+from redisess_core.config import check_flag
 from redisess_core.web import (
     BlockingExchange,
     CookieChange,
@@ -26,10 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask, Request, Response
+    from werkzeug.local import LocalProxy
 
     from redisess_core import SessionManager
+    from redisess_core.web import Found
 
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ
+
+_CLEARED: Final = '"cache", "cookies", "storage"'
+_CLEARED_BESIDE_COOKIE: Final = '"cache", "storage"'  # of the session that follows
+_log: Final = logging.getLogger("redisess")
+
+register_type(Markup, "markup", str.__str__, Markup)
 
 
 @dataclass(slots=True)
@@ -41,6 +53,11 @@ class State:
     skip: Callable[[Request], bool] | None
     clear_site_data: bool
     _transports: dict[str, Transport] = field(default_factory=dict[str, Transport])
+
+    def __post_init__(self) -> None:
+        if self.skip is not None and not callable(self.skip):
+            raise TypeError(f"skip: {type(self.skip).__name__} given, a callable of the request or None wanted")
+        check_flag("clear_site_data", self.clear_site_data)
 
     def transport(self, cookie_name: str) -> Transport:
         """Return the transport for the cookie's name, which Flask lets change at any time."""
@@ -58,10 +75,26 @@ def state_of(app: Flask) -> State:
         raise RuntimeError("redisess is not set up on this app: call Redisess(app) or init_app(app)") from None
 
 
+class FlaskExchange(BlockingExchange):
+    """The exchange of a request to *app*."""
+
+    def __init__(self, app: Flask, found: Found, **client: Any) -> None:
+        self.app = app
+        self.context = _context()  # one that was copied for another thread has another
+        self.handling_request = False  # or it is of a test client's session_transaction
+        super().__init__(state_of(app).manager, found, FlaskSession, **client)
+
+    def tell(self) -> None:
+        """Send the signals of what happened, once."""
+        happened, self.outcome.happened = self.outcome.happened, []
+        signals.send(self.app, happened)
+
+
 class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # new is found out, not set
     """`flask.session`: the request session of redisess, with what Flask adds."""
 
-    incidental_keys = frozenset({"_permanent"})
+    exchange: FlaskExchange
+    incidental_keys = frozenset({"_permanent", "_fresh"})  # Flask's, and what Flask-Login puts into every session
 
     @property
     def permanent(self) -> bool:
@@ -77,7 +110,15 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
 
     def default_ttl(self) -> float | None:
         """Return the ttl of a session that begins here; None: the manager's."""
-        return current_app.permanent_session_lifetime.total_seconds() if self.permanent else None
+        return lifetime_of(self.exchange.app) if self.permanent else None
+
+    def rolls(self) -> bool:
+        """Whether the session's cookie is sent again with every response."""
+        return self.permanent and bool(_config(self.exchange.app)["SESSION_REFRESH_EACH_REQUEST"])
+
+    def authenticated_within(self, secs: float) -> bool:
+        """Whether the user signed in in the last *secs* seconds, and not by Flask-Login's remember cookie alone."""
+        return super().authenticated_within(secs) and self.get("_fresh") is not False
 
 
 class RedisessInterface(SessionInterface):
@@ -85,11 +126,10 @@ class RedisessInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """Make the request's session; nothing is sent to Redis yet."""
-        state = state_of(app)
-        exchange = BlockingExchange(
-            state.manager,
-            state.transport(self.get_cookie_name(app)).find(wsgi_headers(request.environ)),
-            FlaskSession,
+        transport = state_of(app).transport(self.get_cookie_name(app))
+        exchange = FlaskExchange(
+            app,
+            transport.find(wsgi_headers(request.environ)),
             ip=request.remote_addr,
             user_agent=request.environ.get("HTTP_USER_AGENT"),
         )
@@ -98,66 +138,100 @@ class RedisessInterface(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what the request changed, and say in the response what the client is to know."""
-        exchange = cast("BlockingExchange", cast("FlaskSession", session).exchange)
+        exchange = cast("FlaskSession", session).exchange
         try:
             outcome = exchange.close()
         except Exception as error:
-            if not exchange.handling_request:  # of a test client's session_transaction
+            if not exchange.handling_request:
                 raise
             _answer_instead(app, response, error)
-            self._add_vary(app, exchange, response)
             return
-        if outcome.accessed:
+        changed = outcome.cookie is not CookieChange.KEEP
+        if outcome.accessed or changed:
             self._add_vary(app, exchange, response)
-        self._send_cookie(app, exchange, response)
-        if outcome.signed_out and state_of(app).clear_site_data:
-            response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
-        happened, outcome.happened = outcome.happened, []
-        signals.send(app, happened)
-
-    def _send_cookie(self, app: Flask, exchange: BlockingExchange, response: Response) -> None:
-        session, config = cast("FlaskSession", exchange.session), cast("dict[str, Any]", app.config)
-        permanent = exchange.cookie_can_roll and session.permanent
-        rolling = permanent and bool(config["SESSION_REFRESH_EACH_REQUEST"])
-        if rolling or exchange.outcome.cookie is not CookieChange.KEEP:
-            lifetime = int(app.permanent_session_lifetime.total_seconds()) if permanent else None
-            header = exchange.cookie_header(self._policy(app), max_age=lifetime, rolling=rolling)
-            if header is not None:
-                response.headers.add("Set-Cookie", header)
-        if exchange.outcome.token_shown:
+        if changed:
+            self._send_cookie(app, exchange, response)
+        if outcome.token_shown:
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
+        if outcome.signed_out and state_of(app).clear_site_data:
+            response.headers["Clear-Site-Data"] = _CLEARED_BESIDE_COOKIE if outcome.token_shown else _CLEARED
+        exchange.tell()
 
-    def _add_vary(self, app: Flask, exchange: BlockingExchange, response: Response) -> None:
+    def _send_cookie(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:
+        permanent = cast("FlaskSession", exchange.session).permanent
+        lifetime = int(lifetime_of(app)) if permanent else None
+        header = exchange.cookie_header(self.policy(app, secure=request.is_secure), max_age=lifetime)
+        if header is not None:
+            response.headers.add("Set-Cookie", header)
+
+    def _add_vary(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:
         vary = ", ".join(response.headers.getlist("Vary"))
         for name in state_of(app).transport(self.get_cookie_name(app)).vary(exchange.found.source):
             vary = merge_vary(vary, name)
         response.headers["Vary"] = vary
 
-    def _policy(self, app: Flask) -> CookiePolicy:
+    def policy(self, app: Flask, *, secure: bool) -> CookiePolicy:
+        """Return how the app's cookie is set now; *secure* for a request that came by https."""
+        partitioned = bool(_config(app).get("SESSION_COOKIE_PARTITIONED"))
         return _cookie_policy(
             name=self.get_cookie_name(app),
-            path=self.get_cookie_path(app),
-            domain=self.get_cookie_domain(app),
-            secure=bool(self.get_cookie_secure(app)) or request.is_secure,
+            path=self.get_cookie_path(app) or "/",
+            domain=self.get_cookie_domain(app) or None,
+            secure=bool(self.get_cookie_secure(app)) or secure or partitioned,
             http_only=bool(self.get_cookie_httponly(app)),
             same_site=self.get_cookie_samesite(app),
-            partitioned=bool(cast("dict[str, Any]", app.config).get("SESSION_COOKIE_PARTITIONED")),
+            partitioned=partitioned,
         )
 
 
-def exchange_of(request: Request) -> BlockingExchange:
+def exchange_of(request: Request) -> FlaskExchange:
     """Return the exchange of a request."""
-    return cast("BlockingExchange", request.environ[_EXCHANGE])
+    return cast("FlaskExchange", request.environ[_EXCHANGE])
+
+
+def finish(error: BaseException | None) -> None:
+    """Carry out a sign-out of a request that raised past every handler: no response stored it."""
+    exchange: FlaskExchange | None = request.environ.get(_EXCHANGE)
+    if error is None or exchange is None or exchange.context is not _context():
+        return
+    try:
+        exchange.close(failed=True)
+    except RedisessError:
+        _log.exception("a sign-out could not be carried out")
+    exchange.tell()
+
+
+def lifetime_of(app: Flask) -> float:
+    """Return for how many seconds a permanent session lives."""
+    lifetime = app.permanent_session_lifetime.total_seconds()
+    if lifetime <= 0:
+        raise ValueError(f"PERMANENT_SESSION_LIFETIME is {lifetime:g} seconds; wanted more than 0")
+    return lifetime
+
+
+def _config(app: Flask) -> dict[str, Any]:
+    return cast("dict[str, Any]", app.config)
+
+
+def _context() -> object:
+    """Return what stands for the current application context."""
+    return cast("LocalProxy[object]", g)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
 
 
 _cookie_policy: Final[Callable[..., CookiePolicy]] = lru_cache(maxsize=64)(CookiePolicy)
 
 
 def _answer_instead(app: Flask, response: Response, error: Exception) -> None:
-    """Turn *response* into the one that the app's error handlers give, or raise *error* if they give none."""
-    answer = app.make_response(app.handle_user_exception(error))
+    """Turn *response* into the one that the app's error handlers give, or raise *error* if they give none.
+
+    As for any other error, the app's `after_request` functions see that one, too.
+    """
+    answer = app.process_response(app.make_response(app.handle_user_exception(error)))
+    close: Any = getattr(response.response, "close", None)
+    if close is not None:  # a file's
+        close()
     response.status = answer.status
-    response.headers.clear()
-    response.headers.extend(answer.headers)
-    response.direct_passthrough = False
-    response.set_data(answer.get_data())
+    response.headers = answer.headers
+    response.response = answer.response
+    response.direct_passthrough = answer.direct_passthrough
+    response.call_on_close(answer.close)

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from redisess_core.errors import RedisessError, SessionGone
+from redisess_core.errors import (
+    RedisessError,
+    SessionDataTooLarge,
+    SessionGone,
+    SessionLimitReached,
+    StoreUnavailable,
+)
 from redisess_core.events import EventKind, EventReason
 from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
 from redisess_core.operations import as_steps, client_changes
@@ -84,7 +90,6 @@ class Exchange(Generic[R]):
         self.outcome = Outcome()
         self._ip, self._user_agent = ip, user_agent
         self._opening_error: Exception | None = None
-        self._interrupted = False
         self._failed = False
         self.session: R = session_class(self)
         if found.token is None:
@@ -122,7 +127,8 @@ class Exchange(Generic[R]):
 
         Of a *failed* request only a sign-out is carried out. A session that died while the request ran takes the
         request's changes with it: there the outcome says nothing, but for a `Happening` without a kind. Raises
-        `SessionLimitReached`, `SessionDataTooLarge`, `StoreUnavailable`, `TypeError`: then the client is told nothing.
+        `SessionLimitReached`, `SessionDataTooLarge`, `StoreUnavailable`, `TypeError`: then `outcome` says only what
+        `save()` had done before.
         """
         session = self.session
         if session.closed or self._failed or not session.opened:
@@ -138,18 +144,28 @@ class Exchange(Generic[R]):
             elif failed:
                 session.begin(session.current)
                 session.leaving = True
-            yield from self.saving()
+            stored = yield from self.saving()
+            if session.current is not None and self._cookie_is_kept() and session.rolls():
+                yield from self._rolling(session.current, known_to_live=stored)
         except SessionGone as gone:
             self._interrupt(gone.session_id)
         except Exception:
             self._failed = True
-            self.outcome = Outcome(accessed=session.accessed)
             raise
         session.closed = True
         return self.outcome
 
+    def _rolling(self, current: SessionState, *, known_to_live: bool) -> Steps[None]:
+        """Send the cookie again, with a later end; not one of a session that was rotated: it would replace the new."""
+        try:
+            lives: bool = known_to_live or (yield from self.plan("exists", current.session_id))
+        except StoreUnavailable:
+            return  # the response needs no more than the cookie that the client has
+        if not lives:
+            raise SessionGone(current.session_id)
+        self._send_token()
+
     def _interrupt(self, session_id: str) -> None:
-        self._interrupted = True
         user_id = self.session.current.user_id if self.session.current is not None else None
         _log.warning("session %s ended while its request ran; what the request changed is dropped", session_id)
         self.outcome = Outcome(
@@ -158,22 +174,36 @@ class Exchange(Generic[R]):
 
     # In between
 
-    def saving(self) -> Steps[None]:
-        """Plan what waits: at most one operation."""
+    def saving(self) -> Steps[bool]:
+        """Plan what waits, at most one operation; return whether there was one. What is refused waits no longer."""
+        try:
+            return (yield from self._saving())
+        except SessionLimitReached:
+            self.session.drop_sign_in()
+            raise
+        except SessionDataTooLarge:
+            self.session.drop_changes()
+            raise
+
+    def _saving(self) -> Steps[bool]:
         session, manager = self.session, self.manager
         changes, current, sign_in = session.changes(), session.current, session.sign_in
         if current is None:
-            if sign_in is not None or session.has_content():
-                yield from self._creating()
+            if sign_in is None and not session.has_content():
+                return False
+            yield from self._creating()
         elif session.leaving and sign_in is None and not session.has_content():
             ended: bool = yield manager.plan_kill(current.session_id, reason=EventReason.LOGOUT)
             if not ended:
                 raise SessionGone(current.session_id)
-            self.ended()
+            self.ended(signed_out=True)
         elif session.leaving or session.new_token is not None:
             yield from self._rotating(current)
         elif changes or session.wanted_ttl is not None:
             yield from self._storing(current)
+        else:
+            return False
+        return True
 
     def _creating(self) -> Steps[None]:
         session = self.session
@@ -206,6 +236,7 @@ class Exchange(Generic[R]):
         )
         self._now_current(rotated)
         if fresh:
+            self.outcome.signed_out = self.outcome.signed_out or sign_in is None
             self._happened(EventKind.KILLED, current)
             self._happened(EventKind.CREATED, rotated)
         else:
@@ -228,7 +259,7 @@ class Exchange(Generic[R]):
         if status == "gone":
             raise SessionGone(current.session_id)
         if status == "emptied":
-            self.ended()
+            self.ended(signed_out=False)
             return
         current.remember(changes, session.wanted_ttl)
         session.begin(current)
@@ -248,19 +279,25 @@ class Exchange(Generic[R]):
     def killed(self, session_id: str, user_id: str | None) -> None:
         """Note that a session of this user was ended; it may be this one."""
         if session_id == self.session.session_id:
-            self.ended()
+            self.ended(signed_out=True)
         else:
             self.outcome.happened.append(Happening(EventKind.KILLED, session_id, user_id))
 
-    def ended(self) -> None:
+    def ended(self, *, signed_out: bool) -> None:
         """Note that the session has ended: the client is to forget it."""
         current = self.session.current
         if current is not None:
             current.mark_gone()
             self._happened(EventKind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
-        self.outcome.signed_out = True
+        self.outcome.signed_out = signed_out
         self.session.begin(None)
+
+    def forget_cookie(self) -> None:
+        """Note a sign-out where no session lives: a cookie that was sent names none, and is removed."""
+        if self.found.cookie_present and self._cookie_is_kept():
+            self.outcome.cookie = CookieChange.REMOVE
+            self.outcome.signed_out = True
 
     def _client_changes(self) -> Changes:
         return client_changes(self._ip, self._user_agent) if self.manager.record_client else {}
@@ -274,17 +311,26 @@ class Exchange(Generic[R]):
         return session.wanted_ttl
 
     def _now_current(self, stored: SessionState) -> None:
+        sign_in = self.session.sign_in
+        if sign_in is not None:
+            self.outcome.signed_out = False
+            if sign_in.transport is not None:
+                self.by_header = sign_in.transport == "header"
         self.session.begin(stored)
+        self._send_token()
+
+    def _send_token(self) -> None:
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.SET
         self.outcome.token_shown = True
+
+    def _cookie_is_kept(self) -> bool:
+        return self.outcome.cookie is CookieChange.KEEP and not self.by_header
 
     def _happened(self, kind: EventKind, session: SessionState, successor: str | None = None) -> None:
         self.outcome.happened.append(Happening(kind, session.session_id, session.user_id, successor))
 
-    def cookie_header(self, policy: CookiePolicy, *, max_age: int | None = None, rolling: bool = False) -> str | None:
-        """Return the value of `Set-Cookie`, if one is to be sent; *rolling* sends the same cookie with a later end."""
-        if rolling and self.outcome.cookie is CookieChange.KEEP and self.cookie_can_roll:
-            self.outcome.cookie, self.outcome.token_shown = CookieChange.SET, True
+    def cookie_header(self, policy: CookiePolicy, *, max_age: int | None = None) -> str | None:
+        """Return the value of `Set-Cookie`, if one is to be sent."""
         match self.outcome.cookie:
             case CookieChange.SET:
                 current = self.session.current
@@ -296,11 +342,6 @@ class Exchange(Generic[R]):
             case CookieChange.KEEP:
                 return None
 
-    @property
-    def cookie_can_roll(self) -> bool:
-        """Whether the client's cookie names the live session, so that it can be sent again with a later end."""
-        return self.session.current is not None and not self.by_header and not self._interrupted
-
     @staticmethod
     def _settled(result: Any = None) -> Steps[Any]:
         """Plan nothing: the result is known."""
@@ -310,8 +351,6 @@ class Exchange(Generic[R]):
 
 class BlockingExchange(Exchange[RequestSession], Blocking):
     """An exchange of a blocking adapter: where it was not opened, the first access opens it."""
-
-    handling_request = False  # whether an adapter opened it at a request's start
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from redisess_core import values
 from redisess_core.config import UserId, check_data_key, check_seconds, check_user_id
-from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
+from redisess_core.operation import Awaiting, Blocking, Steps, operation
 from redisess_core.record import DATA, Changes, data_of
 from redisess_core.tokens import session_id_of
 
@@ -33,6 +33,7 @@ class SignIn:
     user_id: str
     ttl: float | None
     fields: Changes
+    transport: TransportName | None
 
 
 class RequestSessionState(MutableMapping[str, Any]):
@@ -222,10 +223,8 @@ class RequestSessionState(MutableMapping[str, Any]):
         encoded = manager.encode_declared(fields)
         if self.user_id not in (None, user):
             self.logout()
-        self.sign_in = SignIn(user, ttl, encoded)
+        self.sign_in = SignIn(user, ttl, encoded, transport)
         self.new_token = manager.new_token(user)
-        if transport is not None:
-            self.exchange.by_header = transport == "header"
 
     def logout(self) -> None:
         """Sign out: the session is killed, even when the view then raises, and its cookie removed."""
@@ -233,6 +232,8 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.begin(self.current)
         self._loaded = {}
         self.leaving = self.current is not None
+        if not self.leaving:
+            self.exchange.forget_cookie()
 
     def rotate(self) -> None:
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
@@ -250,6 +251,18 @@ class RequestSessionState(MutableMapping[str, Any]):
     def default_ttl(self) -> float | None:
         """Return the ttl of a session that begins here; None: the manager's."""
         return None
+
+    def rolls(self) -> bool:
+        """Whether the session's cookie is sent again with every response."""
+        return False
+
+    def drop_sign_in(self) -> None:
+        """Forget a sign-in that was refused."""
+        self.sign_in = self.new_token = None
+
+    def drop_changes(self) -> None:
+        """Forget changes of data that were refused."""
+        self._values, self._assigned, self._deleted = {}, {}, set()
 
     def has_content(self) -> bool:
         """Whether there is data to keep a session for."""
@@ -295,13 +308,18 @@ class RequestSessionMethods(RequestSessionState):
     """What talks to Redis at once: what waits for the response is stored first."""
 
     @operation
-    def save(self) -> Plan[None]:
+    def save(self) -> Steps[None]:
         """Store now what waits for the response; the cookie goes out with it.
 
-        Raises `SessionLimitReached`, `SessionDataTooLarge`, `SessionGone`, `StoreUnavailable`, `TypeError`.
+        Raises `SessionLimitReached` (the sign-in is dropped), `SessionDataTooLarge` (the changes of data are dropped),
+        `SessionGone`, `StoreUnavailable` and `TypeError` (the end of the request tries again).
         """
         self._read()
-        return self.exchange.saving()
+
+        def steps() -> Steps[None]:
+            yield from self.exchange.saving()
+
+        return steps()
 
     @operation
     def touch(self) -> Steps[None]:
@@ -369,7 +387,7 @@ class RequestSessionMethods(RequestSessionState):
                 self.logout()
                 return 0
             ended: int = yield from self.exchange.plan("kill_user", self.user_id)
-            self.exchange.ended()
+            self.exchange.ended(signed_out=True)
             return ended
 
         return steps()
