@@ -1,0 +1,98 @@
+"""What `redisess check` finds: the server, how it evicts, what a namespace holds. Nothing is written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import ResponseError
+
+from redisess_cli.location import reaching, shown
+from redisess_core import RedisessError, SessionManager
+from redisess_core.config import check_namespace
+from redisess_core.keys import layout_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SAMPLE: Final = 1000  # sessions that are asked for their timeout
+_RECENT: Final = 60  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; *sound*: nothing has to be done about it."""
+
+    name: str
+    text: str
+    sound: bool = True
+
+
+def findings(url: str, namespace: str) -> Iterator[Finding]:
+    """Look, line by line. Raises `RedisessError` or `ValueError` where there is nothing to look at."""
+    check_namespace(namespace)
+    if url.startswith("memory:"):
+        raise ValueError("--url: memory:// given, which lives and ends within its process; a server's URL wanted")
+    with reaching(url):
+        with SessionManager(url, namespace=namespace) as unused:  # its first operation would write the record
+            yield from _server(unused.client, url)
+            record = _record(unused.client.get(layout_key(namespace)))
+        yield _layout(namespace, record)
+        if record is not None:
+            with SessionManager(url, namespace=namespace, shards=int(record["shards"])) as manager:
+                yield from _sessions(manager)
+
+
+def _server(client: Any, url: str) -> Iterator[Finding]:
+    info = _info(client, "server")
+    product = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version") or info.get("redis_version") or "of a version that it does not tell"
+    yield Finding("Server", f"{product} {version} at {shown(url)}")
+    policy = _info(client, "memory").get("maxmemory_policy")
+    if policy == "noeviction":
+        yield Finding("Eviction", "noeviction")
+    elif policy is None:
+        yield Finding("Eviction", "the server does not tell; maxmemory-policy noeviction wanted")
+    else:
+        yield Finding("Eviction", f"{policy}: sessions can be lost, set maxmemory-policy to noeviction", sound=False)
+
+
+def _info(client: Any, section: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = client.info(section)
+    except ResponseError:  # not this user's to ask
+        return {}
+    return found
+
+
+def _record(stored: bytes | None) -> dict[str, Any] | None:
+    if stored is None:
+        return None
+    try:
+        record: dict[str, Any] = json.loads(stored)
+        int(record["shards"])
+    except (ValueError, TypeError, KeyError):
+        raise RedisessError(f"the namespace's record is not one of redisess: {stored[:100]!r}") from None
+    return record
+
+
+def _layout(namespace: str, record: dict[str, Any] | None) -> Finding:
+    if record is None:
+        return Finding("Namespace", f"{namespace}: never used here")
+    shards = int(record["shards"])
+    return Finding("Namespace", f"{namespace}: layout {record.get('layout')}, {_counted(shards, 'shard')}")
+
+
+def _sessions(manager: SessionManager) -> Iterator[Finding]:
+    yield Finding("Sessions", f"{manager.count()} live, {manager.count(_RECENT)} active in the last {_RECENT} seconds")
+    yield Finding("Users", f"{manager.count_users()} signed in, {manager.count_users(_RECENT)} active")
+    timeouts = [session.ttl for session in islice(manager.iter_sessions(), _SAMPLE)]
+    if timeouts:
+        each = ", ".join(f"{ttl:g} s" if ttl else "none" for ttl in sorted(set(timeouts)))
+        yield Finding("Idle timeout", f"{each} (of {_counted(len(timeouts), 'session')} looked at)")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

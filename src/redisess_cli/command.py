@@ -1,0 +1,79 @@
+"""The verbs of the command, and their options."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redisess_cli.location import one_line
+from redisess_core import RedisessError, __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+app = typer.Typer(
+    help="Redis sessions that you can count, list and kill.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show local variables, tokens among them
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"redisess {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Redis sessions that you can count, list and kill."""
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen, on 127.0.0.1; 0: any free one.")] = 8000,
+    url: Annotated[
+        str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://; memory:// needs no Redis.")
+    ] = "memory://",
+) -> None:
+    """Try redisess in your browser: a small web app, on this machine only."""
+    from redisess_cli.demo import run  # noqa: PLC0415  Flask takes its time, and no other verb wants it
+
+    with _errors_said():
+        run(url, port)
+
+
+@app.command()
+def check(
+    url: Annotated[str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://.")],
+    namespace: Annotated[str, typer.Option(help="The prefix of the sessions' keys.")] = "sessions",
+) -> None:
+    """Look at a Redis server and at a namespace in it; nothing is changed there."""
+    from redisess_cli.check import findings  # noqa: PLC0415  as above
+
+    with _errors_said():
+        sound = True
+        for finding in findings(url, namespace):
+            typer.echo(f"{finding.name:<14}{finding.text}")
+            sound = sound and finding.sound
+        raise typer.Exit(0 if sound else 1)
+
+
+@contextmanager
+def _errors_said() -> Generator[None]:
+    """Say in one line what went wrong outside of this program."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except (RedisessError, ValueError, TypeError, ImportError, OSError) as error:
+        typer.echo(f"redisess: {one_line(error)}", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,43 @@
+"""The option `--url`: what is wrong with one, and how it is shown without its secrets."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+
+from redisess_core import RedisessError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def reaching(url: str) -> Generator[None]:
+    """Do what reaches the server of *url*: its errors become a `ValueError` or `RedisessError` that tells where."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # its message may hold a part of the password
+        raise ValueError(
+            "--url: this cannot be read; something like redis://user:password@127.0.0.1:6379/0 wanted, "
+            "with the special characters of a password percent-encoded"
+        ) from None
+    try:
+        yield
+    except (ValueError, TypeError) as error:  # a TypeError: of an option in the URL that redis-py does not know
+        raise ValueError(f"--url: {error}") from error
+    except (RedisessError, RedisError, OSError) as error:
+        raise RedisessError(f"{shown(url)}: {error}") from error
+
+
+def shown(url: str) -> str:
+    """Return *url* without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return what *error* says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
