@@ -232,7 +232,7 @@ class Stories(RuleBasedStateMachine):
             lane.settle()
         self.clock.advance(-seconds)
         for lane in self.lanes:
-            lane.remember_horizon()
+            lane.go_back()
 
     # Always
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from redisess_core import SessionGone, SessionLimitReached
 from redisess_core.events import EventKind, EventReason, SessionEvent, read_event
+from redisess_core.scripts import script
 from redisess_core.tokens import session_id_of, user_shard
+from support.both import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,6 +67,7 @@ class Lane:
         self.ends: dict[str, tuple[EventKind, EventReason]] = {}
         self.begun: set[str] = set()
         self.horizon = 0.0  # seconds for which the latest of all sessions may keep its keys
+        self.went_back = False  # then what Redis counts down to is no longer what the clock says
         self._events = raw.pubsub(ignore_subscribe_messages=True)
         self._events.subscribe(*manager.event_channels())
 
@@ -99,6 +102,11 @@ class Lane:
 
     def _created_by_now(self, user: str | None = None) -> set[str]:
         return {session_id for session_id, one in self.live(user).items() if one.created <= self.clock()}
+
+    def go_back(self) -> None:
+        """Note that the clock did."""
+        self.went_back = True
+        self.remember_horizon()
 
     def remember_horizon(self) -> None:
         """Note how long the keys may be kept for what is live now."""
@@ -433,22 +441,28 @@ class Lane:
         self.iterate(secs)
 
     def look_at_keys(self) -> None:
-        """Every key goes by itself in time, but for what immortal sessions hold."""
-        immortal = [one for one in self.live().values() if one.expires == math.inf]
-        held, shards = set[bytes](), {one.shard for one in immortal}
-        for one in immortal:
-            prefix = self._prefix(one.shard)
-            held |= {prefix + name for name in (b"activity", b"expiry", b"s:" + one.session_id.encode())}
-            if one.user is not None:
-                held |= {prefix + b"users", prefix + b"u:" + one.user.encode()}
+        """Every key goes by itself in time, none before its sessions do; immortal ones hold theirs."""
         kept = {key: self.raw.pttl(key) for key in self.raw.scan_iter(match=f"{{{self.manager.namespace}:*")}
-        assert held <= kept.keys()
+        held, shards = set[bytes](), set[bytes]()
+        for one in self.live().values():
+            keys = self._keys_of(one)
+            assert keys <= kept.keys()
+            if one.expires == math.inf:
+                held |= keys
+                shards.add(self._prefix(one.shard) + b"users")
+            elif not self.went_back:
+                left = (one.expires - self.clock()) * 1000
+                assert all(kept[key] == -1 or kept[key] >= left for key in keys)
         for key, left in kept.items():
-            of_shards = any(key == self._prefix(shard) + b"users" for shard in shards)
             if key in held:
                 assert left == -1, f"{key!r} of an immortal session has an expiry"
-            elif not (of_shards and left == -1):  # that shard's own: an anonymous immortal session may hold it
+            elif not (key in shards and left == -1):  # the users of a shard with an anonymous immortal session
                 assert 0 <= left <= self.horizon * 1000 + _ROUNDING, f"{key!r} is kept for {left} ms"
+
+    def _keys_of(self, one: Modelled) -> set[bytes]:
+        prefix = self._prefix(one.shard)
+        mine = set() if one.user is None else {prefix + b"users", prefix + b"u:" + one.user.encode()}
+        return mine | {prefix + name for name in (b"activity", b"expiry", b"s:" + one.session_id.encode())}
 
     def _prefix(self, shard: str) -> bytes:
         return b"{%b:%d}:" % (self.manager.namespace.encode(), shard_number("s" + shard))
@@ -487,6 +501,22 @@ class Lane:
 def _undone(event: SessionEvent) -> bool:
     """Whether it was a move across shards whose session turned out to be dead."""
     return event.kind is EventKind.KILLED and event.reason is EventReason.ROTATED
+
+
+def plant(client: redis.Redis, manager: Any, user_ids: Iterable[str | None], **options: Any) -> list[str]:
+    """Create many sessions at once, by the scripts that `create` runs; give their ids."""
+    plans, pipeline = unwrap(manager), client.pipeline(transaction=False)
+    manager.now()  # the namespace's record
+    pipeline.script_load(script("create").source)
+    ids: list[str] = []
+    for user_id in user_ids:
+        token = plans.new_token(user_id)
+        ids.append(session_id_of(token))
+        planned = next(plans.plan_create(token, user_id, {}, **options))
+        pipeline.execute_command("EVALSHA", planned.script.sha, len(planned.keys), *planned.keys, *planned.args)
+    replies = pipeline.execute()[1:]
+    assert all(reply[0] == b"live" for reply in replies)
+    return ids
 
 
 def shard_number(handle: str) -> int:
