@@ -56,10 +56,10 @@ def options() -> None:
     assert_type(manager.max_data_bytes, int)
     assert_type(manager.shards, int)
     assert_type(AsyncSessionManager(redis.asyncio.Redis()).ttl, float)
-    SessionManager(redis.Redis(), on_limit="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    SessionManager(redis.asyncio.Redis())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    AsyncSessionManager(redis.Redis())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    SessionManager("memory://", no_such_option=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    SessionManager(redis.Redis(), on_limit="drop")  # type: ignore[arg-type]
+    SessionManager(redis.asyncio.Redis())  # type: ignore[arg-type]
+    AsyncSessionManager(redis.Redis())  # type: ignore[arg-type]
+    SessionManager("memory://", no_such_option=1)  # type: ignore[call-arg]
 
 
 def blocking() -> None:
@@ -138,9 +138,9 @@ def session_of(manager: SessionManager) -> None:
     session.get("key", 7)
     session.get(["key", "other"])
     session.get({"key": 7})
-    session.delete(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    session.data["key"] = 1  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
-    session.token = "another"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    session.delete(7)  # type: ignore[arg-type]
+    session.data["key"] = 1  # type: ignore[index]
+    session.token = "another"  # type: ignore[misc]
 
 
 async def awaiting() -> None:
@@ -190,14 +190,14 @@ async def awaiting() -> None:
 
 
 async def colours_do_not_mix(manager: SessionManager, other: AsyncSessionManager, session: Session) -> None:
-    await manager.count()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
-    await other.rotate(session)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    manager.authenticate()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    manager.authenticate(b"token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    manager.get("session id", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    manager.kill_user()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    manager.create(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    for _ in other.iter_sessions():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+    await manager.count()  # type: ignore[misc]
+    await other.rotate(session)  # type: ignore[arg-type]
+    manager.authenticate()  # type: ignore[call-arg]
+    manager.authenticate(b"token")  # type: ignore[arg-type]
+    manager.get("session id", True)  # type: ignore[call-arg]
+    manager.kill_user()  # type: ignore[call-arg]
+    manager.create(1.5)  # type: ignore[arg-type]
+    for _ in other.iter_sessions():  # type: ignore[attr-defined]
         pass
 
 
