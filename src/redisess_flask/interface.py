@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from werkzeug.local import LocalProxy
 
     from redisess_core import SessionManager
+    from redisess_core.session import SessionState
     from redisess_core.web import Found
 
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ
@@ -95,6 +96,14 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
 
     exchange: FlaskExchange
     incidental_keys = frozenset({"_permanent", "_fresh"})  # Flask's, and what Flask-Login puts into every session
+    _permanent_once_open: bool | None = None
+
+    def begin(self, current: SessionState | None = None) -> None:
+        """Start from what is stored, and what was wanted before that was known."""
+        super().begin(current)
+        if self.opened and self._permanent_once_open is not None:
+            wanted, self._permanent_once_open = self._permanent_once_open, None
+            self.permanent = wanted
 
     @property
     def permanent(self) -> bool:
@@ -103,6 +112,9 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
+        if not self.opened:  # set for every request, as many apps do, it opens none for a static file
+            self._permanent_once_open = bool(value)
+            return
         if bool(value) == self.permanent:
             return
         self["_permanent"] = bool(value)

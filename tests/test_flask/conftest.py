@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
+from site_kit import furnish, manager_of
 
 import redisess_flask
 from redisess_flask import Redisess
-from site_kit import furnish, manager_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -76,7 +76,7 @@ def send_token(token: str, name: str = "session") -> dict[str, str]:
 
 def visit(app: Flask, path: str, headers: dict[str, str] | None = None, method: str = "GET", **options: Any) -> Any:
     """Visit *path* with these headers, and no cookies but theirs."""
-    return app.test_client(use_cookies=False).open(path, method=method, headers=headers, **options)
+    return app.test_client(use_cookies=False).open(path, method=method, headers=headers, buffered=True, **options)
 
 
 def bearer(token: str) -> dict[str, str]:

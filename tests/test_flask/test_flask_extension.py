@@ -10,12 +10,12 @@ import pytest
 import redis
 import redis.asyncio
 from flask import Flask, session
+from site_kit import UNKNOWN_TOKEN, bearer, cookies_set, furnish, manager_of, send_token, token_of, visit
 
 from redisess_core import SessionManager
 from redisess_core.web import OPTIONS
 from redisess_flask import Redisess, current_session, manager
 from redisess_flask.interface import RedisessInterface
-from site_kit import UNKNOWN_TOKEN, bearer, cookies_set, furnish, manager_of, send_token, token_of, visit
 
 MANAGER_OPTIONS = {
     "NAMESPACE": "other",
@@ -175,7 +175,7 @@ def test_an_async_client_is_refused_with_the_name_of_what_takes_it(bare_app):
 
 def test_an_unknown_key_is_refused_with_the_known_ones(bare_app):
     app = bare_app(REDISESS_TIMEOUT=5)
-    with pytest.raises(ValueError, match="REDISESS_TIMEOUT given; known are REDISESS_URL, .*REDISESS_TTL"):
+    with pytest.raises(ValueError, match=r"REDISESS_TIMEOUT given; known are REDISESS_URL, .*REDISESS_TTL"):
         Redisess(app)
     assert "redisess" not in app.extensions
 

@@ -116,8 +116,8 @@ class Exchange(Generic[R]):
         except RedisessError as error:
             self._opening_error = error
             raise
-        self.session.begin(current)
         self.session.opened = True
+        self.session.begin(current)
 
     # The end
 
