@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from werkzeug.local import LocalProxy
 
     from redisess_core import SessionManager
-    from redisess_core.session import SessionState
+    from redisess_core.session_state import SessionState
     from redisess_core.web import Found
 
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ

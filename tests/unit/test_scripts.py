@@ -175,7 +175,7 @@ def test_no_script_uses_what_redis_6_2_has_not(name):
 
 
 def test_a_slice_is_at_most_a_hundred_sessions_and_a_page_at_most_a_thousand_entries():
-    from redisess_core.operations import MEMBERS_PAGE, SESSIONS_PAGE
+    from redisess_core.indexes import MEMBERS_PAGE, SESSIONS_PAGE
 
     limit = int(re.search(r"local SLICE = (\d+)", source("wipe"))[1])
     assert limit <= 100

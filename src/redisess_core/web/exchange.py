@@ -20,8 +20,9 @@ from redisess_core.errors import (
 )
 from redisess_core.events import EventKind, EventReason
 from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
-from redisess_core.operations import as_steps, client_changes
+from redisess_core.plans import client_changes
 from redisess_core.record import DATA
+from redisess_core.steps import as_steps
 from redisess_core.tokens import token_shard
 from redisess_core.web.request_session import AsyncRequestSession, RequestSession, RequestSessionMethods
 from redisess_core.web.transport import Found, Source
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from redisess_core.operations import SessionOperations
     from redisess_core.record import Changes
-    from redisess_core.session import SessionState
+    from redisess_core.session_state import SessionState
     from redisess_core.web.cookie import CookiePolicy
 
 R = TypeVar("R", bound=RequestSessionMethods)

@@ -17,7 +17,7 @@ from redisess_core.tokens import session_id_of
 
 if TYPE_CHECKING:
     from redisess_core.operations import SessionOperations
-    from redisess_core.session import SessionState
+    from redisess_core.session_state import SessionState
     from redisess_core.web.exchange import Exchange
 
 TransportName = Literal["cookie", "header"]

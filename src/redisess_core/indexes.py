@@ -1,0 +1,129 @@
+"""Plans of what is read from an index, or ended along one: by pages and slices, never whole."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from redisess_core.operation import (
+    PAUSE,
+    Argument,
+    Operation,
+    Steps,
+    Together,
+)
+from redisess_core.plans import SessionPlans
+from redisess_core.scripts import script
+from redisess_core.session_state import SessionState
+from redisess_core.steps import More, until_done
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redisess_core.events import EventReason
+    from redisess_core.keys import ShardKeys
+
+S = TypeVar("S", bound=SessionState)
+T = TypeVar("T")
+
+SESSIONS_PAGE: Final = 100  # sessions that one script reads whole
+MEMBERS_PAGE: Final = 900  # ids that one script reads
+Cursor = tuple[bytes, bytes]  # the score and the member after which the next page begins
+START: Final[Cursor] = (b"", b"")
+END: Final = b""  # as a member: that was the last page
+
+
+class IndexPlans(SessionPlans[S]):
+    """What counts, lists and ends many sessions."""
+
+    def _count(self, shard: ShardKeys, index: bytes, secs: float) -> Steps[int]:
+        def decode(reply: list[Any]) -> int:
+            if reply[0] == b"more":
+                raise More
+            return int(reply[1])
+
+        args = (self.clock_argument(), secs)
+        return until_done(Operation(script("count"), (*shard.indexes, index), args, decode))
+
+    def _members(self, shard: ShardKeys, index: bytes, secs: float) -> Steps[dict[bytes, float]]:
+        """Read a whole index by pages: members and their scores."""
+        found: dict[bytes, float] = {}
+        after = START
+        while True:
+            members, after = yield from self._members_page(shard, index, secs, after)
+            found.update(members)
+            if after[1] == END:
+                return found
+
+    def _members_page(
+        self, shard: ShardKeys, index: bytes, secs: float, after: Cursor
+    ) -> Steps[tuple[dict[bytes, float], Cursor]]:
+        def decode(reply: list[Any]) -> tuple[dict[bytes, float], Cursor]:
+            if reply[0] == b"more":
+                raise More
+            rest = iter(reply[3:])
+            return {member: float(score) for member, score in zip(rest, rest, strict=True)}, (
+                reply[1],
+                reply[2],
+            )
+
+        args = (self.clock_argument(), secs, *after, MEMBERS_PAGE)
+        return until_done(Operation(script("members"), (*shard.indexes, index), args, decode))
+
+    def _sessions(
+        self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor
+    ) -> Operation[tuple[list[S], Cursor]]:
+        def decode(reply: list[Any]) -> tuple[list[S], Cursor]:
+            width = len(self._listed) + 1
+            sessions = [
+                self.session_class(
+                    self,
+                    reply[at].decode(),
+                    None,
+                    {b"now": reply[1], **dict(zip(self._listed, reply[at + 1 : at + width], strict=True))},
+                    with_data=False,
+                )
+                for at in range(4, len(reply), width)
+            ]
+            return sessions, (reply[2], reply[3])
+
+        args: tuple[Argument, ...] = (
+            self.clock_argument(),
+            user_id.encode(),
+            secs,
+            *after,
+            SESSIONS_PAGE,
+            self._ttl,
+            *self._listed,
+        )
+        return Operation(script("sessions"), (*shard.indexes, index), args, decode)
+
+    def _kill_many(
+        self,
+        shard: ShardKeys,
+        index: bytes,
+        user_id: str,
+        *,
+        reason: EventReason,
+        keep: Iterable[str] = (),
+        called: bytes = b"",
+    ) -> Steps[int]:
+        ended, after = 0, START
+        while True:
+            args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, *keep)
+            reply: list[Any] = yield Operation(script("kill_many"), (*shard.indexes, index), args, list)
+            called, after = reply[1], (reply[2], reply[3])
+            ended += int(reply[4])
+            if reply[0] == b"done":
+                return ended
+            yield PAUSE
+
+
+def ranked(plans: list[Steps[dict[bytes, float]]]) -> Steps[list[str]]:
+    """Merge the members of several indexes, highest score first."""
+    results: list[dict[bytes, float]] = yield Together(plans)
+    found: dict[bytes, float] = {}
+    for result in results:
+        for member, score in result.items():
+            found[member] = max(score, found.get(member, -math.inf))
+    return [member.decode() for member in sorted(found, key=found.__getitem__, reverse=True)]

@@ -1,0 +1,292 @@
+"""Plans of what is done to one session: which script, which keys, which arguments, how to read the reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from redisess_core import tokens
+from redisess_core.config import (
+    MAX_CLIENT_LENGTH,
+    Options,
+    check_handle,
+    check_seconds,
+    check_text,
+)
+from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
+from redisess_core.events import EventReason
+from redisess_core.keys import ShardKeys
+from redisess_core.operation import (
+    Operation,
+    Steps,
+)
+from redisess_core.record import FIELD, Changes, data_size, encode_fields, pairs
+from redisess_core.scripts import script
+from redisess_core.session_state import SessionState
+from redisess_core.steps import More, until_done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+S = TypeVar("S", bound=SessionState)
+T = TypeVar("T")
+
+_META: Final = (b"u", b"c", b"a", b"l", b"t", b"d", b"i", b"g")  # what a list shows, beside additional fields
+
+
+class SessionPlans(Generic[S]):
+    """What operations, sessions and the web layer plan with."""
+
+    session_class: type[S]
+    store: Any
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.namespace: Final = options.namespace
+        self.additional_fields: Final = options.additional_fields
+        self.ttl: Final = options.ttl
+        self.max_lifetime: Final = options.max_lifetime
+        self.touch_interval: Final = options.touch_interval
+        self.max_sessions_per_user: Final = options.max_sessions_per_user
+        self.on_limit: Final = options.on_limit
+        self.record_client: Final = options.record_client
+        self.max_data_bytes: Final = options.max_data_bytes
+        self.shards: Final = options.shards
+        self.clock: Final = options.clock
+        self._interval = repr(float(options.touch_interval)).encode()
+        self._ttl = repr(float(options.ttl)).encode()
+        self._shards = [ShardKeys(options.namespace, number) for number in range(options.shards)]
+        self._listed = (*_META, *(FIELD + name.encode() for name in options.additional_fields))
+
+    def new_token(self, user_id: str | None, beside: str | None = None) -> str:
+        """Make a token in the shard of *user_id*; for an anonymous session in that of session *beside*, or any."""
+        if user_id is not None:
+            return tokens.new_token(self._user_shard(user_id).number)
+        shard = self._shard_of(beside) if beside is not None else None
+        return tokens.new_token(shard.number if shard else tokens.random_shard(self.shards))
+
+    def encode_declared(self, fields: Mapping[str, Any]) -> Changes:
+        """Encode additional fields; an undeclared one is a `TypeError`."""
+        for name in fields:
+            if name not in self.additional_fields:
+                declared = ", ".join(self.additional_fields) or "none"
+                raise TypeError(f"{name!r} is neither an argument nor one of additional_fields ({declared})")
+        return encode_fields(fields)
+
+    def event_channels(self) -> list[bytes]:
+        """Return the channels that the scripts publish on, one a shard."""
+        return [shard.events for shard in self._shards]
+
+    def clock_argument(self) -> bytes:
+        """Return what scripts take for the time: that of the `clock`, or nothing for the server's."""
+        return b"" if self.clock is None else repr(float(self.clock())).encode()
+
+    def session_keys(self, session_id: str) -> tuple[bytes, ...]:
+        """Return the keys of a script about one session; its shard is part of the id."""
+        shard = self._shards[tokens.shard_of(session_id)]
+        return (*shard.indexes, shard.session(session_id))
+
+    def plan_create(
+        self,
+        token: str,
+        user_id: str | None,
+        changes: Changes,
+        *,
+        ttl: float | None = None,
+        max_lifetime: float | None = None,
+        created: float | None = None,
+    ) -> Steps[S]:
+        """Plan a session for *token*; with *created* it takes the place of another, made then."""
+        ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
+        lifetime = (self.max_lifetime or 0) if max_lifetime is None else check_seconds("max_lifetime", max_lifetime)
+        stored = [(name, value) for name, value in changes.items() if value is not None]
+        size = data_size(stored)
+        if size > self.max_data_bytes:
+            raise SessionDataTooLarge(size, self.max_data_bytes)
+        session_id = tokens.session_id_of(token)
+
+        def decode(reply: list[Any]) -> S:
+            self.refuse(reply, user_id)
+            now = reply[1]
+            found = {b"now": now, b"c": now, b"l": now, b"t": repr(ttl).encode(), **changes}
+            if created is not None:
+                found[b"c"] = repr(created).encode()
+            if user_id is not None:
+                found.update({b"u": user_id.encode(), b"a": now})
+            if lifetime:
+                found[b"d"] = repr(float(now) + lifetime).encode()
+            return self.session_class(self, session_id, token, found)
+
+        args = (
+            self.clock_argument(),
+            session_id,
+            (user_id or "").encode(),
+            ttl,
+            lifetime,
+            self.max_sessions_per_user or 0,
+            self.on_limit,
+            "" if created is None else created,
+            size,
+            *(part for pair in stored for part in pair),
+        )
+        return until_done(Operation(script("create"), self.session_keys(session_id), args, decode))
+
+    def plan_authenticate(self, token: str, *, touch: bool = True) -> Operation[S | None]:
+        """Plan the opening of the session that a well-formed *token* names."""
+        session_id = tokens.session_id_of(token)
+
+        def decode(reply: list[Any]) -> S | None:
+            return self.session_class(self, session_id, token, pairs(reply)) if reply else None
+
+        return self.plan_open(session_id, touch=touch, decode=decode)
+
+    def plan_open(self, session_id: str, *, touch: bool, decode: Callable[[list[Any]], T]) -> Operation[T]:
+        """Plan the reading of a whole session."""
+        args = (self.clock_argument(), self._interval if touch else b"", self._ttl)
+        return Operation(script("open"), self.session_keys(session_id), args, decode)
+
+    def plan_store(
+        self,
+        session_id: str,
+        changes: Changes,
+        *,
+        ttl: float | None = None,
+        touch: bool = False,
+        end_empty: bool = False,
+        decode: Callable[[list[Any]], T],
+    ) -> Operation[T]:
+        """Plan a write of changed fields of the hash, and only those; *end_empty* ends it if no data is left."""
+        args = (
+            self.clock_argument(),
+            session_id,
+            "touch" if touch else "end" if end_empty else "",
+            "" if ttl is None else ttl,
+            self.max_data_bytes,
+            *_change_arguments(changes),
+        )
+        return Operation(script("store"), self.session_keys(session_id), args, decode)
+
+    def plan_rotate(
+        self,
+        session: SessionState,
+        token: str,
+        changes: Changes,
+        *,
+        user_id: str | None = None,
+        ttl: float | None = None,
+        fresh: bool = False,
+    ) -> Steps[S]:
+        """Plan a new token for *session*; *fresh* ends it, and puts a new one in its place."""
+        if ttl is not None:
+            check_seconds("ttl", ttl)
+        elif fresh:
+            ttl = self.ttl
+        old, new = cast("ShardKeys", self._shard_of(session.session_id)), tokens.session_id_of(token)
+        if tokens.token_shard(token, self.shards) != old.number:
+            return self._move(session, token, changes, cast("str", user_id), ttl=ttl, fresh=fresh)
+
+        def decode(reply: list[Any]) -> S:
+            if not reply:
+                session.mark_gone()
+                raise SessionGone(session.session_id)
+            self.refuse(reply, user_id)
+            session.mark_gone()
+            return self.session_class(self, new, token, pairs(reply))
+
+        args = (
+            self.clock_argument(),
+            session.session_id,
+            new,
+            (user_id or "").encode(),
+            "" if ttl is None else ttl,
+            self.max_lifetime or 0,
+            self.max_sessions_per_user or 0,
+            self.on_limit,
+            "fresh" if fresh else "",
+            self.max_data_bytes,
+            *_change_arguments(changes),
+        )
+        keys = (*old.indexes, old.session(session.session_id), old.session(new))
+        return until_done(Operation(script("rotate"), keys, args, decode))
+
+    def plan_kill(
+        self,
+        session_id: str,
+        *,
+        owner: str | None = None,
+        reason: EventReason = EventReason.KILLED,
+        successor: str = "",
+    ) -> Operation[bool]:
+        """Plan the end of one session."""
+        args = (self.clock_argument(), session_id, reason.value, self._ttl, (owner or "").encode(), successor)
+        return Operation(script("kill"), self.session_keys(session_id), args, lambda reply: reply[0] == b"killed")
+
+    def _move(
+        self,
+        session: SessionState,
+        token: str,
+        changes: Changes,
+        user_id: str,
+        *,
+        ttl: float | None,
+        fresh: bool,
+    ) -> Steps[S]:
+        """Sign in across shards: the new session is created from what was loaded, then the old one killed."""
+        loaded: Any = session
+        if not loaded.has_data and not fresh:
+            loaded = yield self.plan_open(
+                session.session_id, touch=False, decode=lambda reply: self._opened(reply, session.session_id)
+            )
+            if loaded is None:
+                raise SessionGone(session.session_id)
+        carried: Changes = {} if fresh else loaded.carried_fields
+        moved = yield from self.plan_create(
+            token,
+            user_id,
+            {**carried, **changes},
+            ttl=session.ttl if ttl is None else ttl,
+            created=None if fresh else session.created,
+        )
+        if fresh:
+            killed = yield self.plan_kill(session.session_id, reason=EventReason.LOGOUT)
+        else:
+            killed = yield self.plan_kill(session.session_id, reason=EventReason.ROTATED, successor=moved.session_id)
+        session.mark_gone()
+        if not killed:  # it died meanwhile, and dead stays dead
+            yield self.plan_kill(moved.session_id, reason=EventReason.ROTATED)
+            raise SessionGone(session.session_id)
+        return moved
+
+    def _opened(self, reply: list[Any], session_id: str) -> S | None:
+        return self.session_class(self, session_id, None, pairs(reply)) if reply else None
+
+    def refuse(self, reply: list[Any], user_id: str | None) -> None:
+        """Raise what a script says instead of what was asked of it."""
+        match reply[0]:
+            case b"more":
+                raise More
+            case b"full":
+                raise SessionLimitReached(user_id or "", self.max_sessions_per_user or 0)
+            case b"large":
+                raise SessionDataTooLarge(int(reply[1]), self.max_data_bytes)
+            case _:
+                return
+
+    def _user_shard(self, user_id: str) -> ShardKeys:
+        return self._shards[tokens.user_shard(user_id.encode(), self.shards)]
+
+    def _shard_of(self, session_id: str) -> ShardKeys | None:
+        number = tokens.session_shard(check_handle("session_id", session_id), self.shards)
+        return None if number is None else self._shards[number]
+
+
+def client_changes(ip: str | None, user_agent: str | None) -> Changes:
+    """Encode where a session's client is, as fields of the hash."""
+    found = {b"i": check_text("ip", ip), b"g": check_text("user_agent", user_agent)}
+    return {name: text[:MAX_CLIENT_LENGTH].encode("utf-8", "replace") for name, text in found.items() if text}
+
+
+def _change_arguments(changes: Changes) -> tuple[int | bytes, ...]:
+    """Return changes as the scripts take them: how many to delete, their names, then name, value by turns."""
+    deleted = [name for name, value in changes.items() if value is None]
+    stored = [part for name, value in changes.items() if value is not None for part in (name, value)]
+    return (len(deleted), *deleted, *stored)
