@@ -1,0 +1,78 @@
+"""The README and docs: their code runs and does what they say, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from doc_pages import PAGES, ROOT, URL_IN_PAGES, code_of, page_run
+
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_code_of_a_page_runs(page, redis_url):
+    with page_run(page, redis_url):
+        pass
+
+
+def test_the_tests_that_the_docs_show_pass(tmp_path):
+    tests = tmp_path / "test_shown.py"
+    tests.write_text(code_of(ROOT / "docs" / "testing.md", URL_IN_PAGES), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tests)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 passed" in result.stdout
+
+
+def test_the_readmes_flask_app_does_what_the_readme_says(redis_url):
+    with page_run(ROOT / "README.md", redis_url) as module:
+        module["app"].extensions["redisess"].manager.kill_all()  # those of the page's first part
+        laptop, phone = module["app"].test_client(), module["app"].test_client()
+        assert laptop.get("/devices").status_code == 401
+        for client in (laptop, phone):
+            assert client.post("/sign-in", data={"name": "ada"}).status_code == 200
+        devices = phone.get("/devices").json
+        assert len(devices) == 2
+        assert laptop.post(f"/devices/{devices[0]['id']}/end").json == {"ended": True}  # the one that looked last
+        assert phone.get("/devices").status_code == 401
+        laptop.post("/sign-out")
+        assert laptop.get("/devices").status_code == 401
+
+
+def test_the_flask_page_does_what_it_says(redis_url):
+    with page_run(ROOT / "docs" / "flask.md", redis_url) as module:
+        app = module["app"]
+        browser, script = app.test_client(), app.test_client()
+        assert browser.get("/").text == "Hello stranger"
+        browser.post("/sign-in", data={"name": "ada"})
+        assert browser.get("/").text == "Hello ada"
+        answer = script.post("/api/sign-in", json={"name": "ada"})
+        assert "Set-Cookie" not in answer.headers
+        bearer = {"Authorization": f"Bearer {answer.json['token']}"}
+        devices = script.get("/devices", headers=bearer).json
+        assert [device["this"] for device in devices].count(True) == 1
+        assert browser.post("/password").status_code == 200
+        assert script.get("/devices", headers=bearer).status_code == 401
+        assert browser.post("/sign-in-once", data={"name": "ada"}).status_code == 200
+        assert browser.post("/sign-out").status_code == 200
+        assert browser.get("/").text == "Hello stranger"
+
+
+def test_a_link_leads_to_a_page_and_a_heading():
+    for page in PAGES:
+        for target, anchor in LINK.findall(page.read_text("utf-8")):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name}: {target}"
+            if anchor:
+                assert anchor in map(slug, HEADING.findall(linked.read_text("utf-8"))), (
+                    f"{page.name}: {target}#{anchor}"
+                )
+
+
+def slug(heading: str) -> str:
+    """Give the anchor of a heading, as code hosts make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
