@@ -82,37 +82,28 @@ WRONG = {
     "session.delete without a key": (lambda _, s: s.delete(""), ValueError, "key"),
 }
 for _user, _error in BAD_USERS:
-    for _name in ("create", *USER_METHODS):
-        WRONG[f"{_name} of {_user!r:.12}"] = (
-            lambda m, _, name=_name, user=_user: getattr(m, name)(user),
-            _error,
-            "user_id",
-        )
-    WRONG[f"kill as {_user!r:.12}"] = (lambda m, s, u=_user: m.kill(s.session_id, user_id=u), _error, "user_id")
-    WRONG[f"rotate to {_user!r:.12}"] = (lambda m, s, u=_user: m.rotate(s, user_id=u), _error, "user_id")
+    WRONG[f"create of {_user!r:.12}"] = (lambda m, _, u=_user: m.create(u), _error, "user_id")
+for _user, _error in (("", ValueError), (b"ada", TypeError)):
+    for _name in USER_METHODS:
+        WRONG[f"{_name} of {_user!r}"] = (lambda m, _, name=_name, u=_user: getattr(m, name)(u), _error, "user_id")
+    WRONG[f"kill as {_user!r}"] = (lambda m, s, u=_user: m.kill(s.session_id, user_id=u), _error, "user_id")
+    WRONG[f"rotate to {_user!r}"] = (lambda m, s, u=_user: m.rotate(s, user_id=u), _error, "user_id")
 for _handle, _error in BAD_HANDLES:
-    for _name in ("get", "exists", "kill", "authenticate"):
-        WRONG[f"{_name} of {_handle!r}"] = (
-            lambda m, _, name=_name, handle=_handle: getattr(m, name)(handle),
-            _error,
-            "token" if _name == "authenticate" else "session_id",
-        )
+    WRONG[f"authenticate of {_handle!r}"] = (lambda m, _, handle=_handle: m.authenticate(handle), _error, "token")
+    for _name in ("get", "exists", "kill"):
+        call = lambda m, _, name=_name, handle=_handle: getattr(m, name)(handle)  # noqa: E731  a row of the table
+        WRONG[f"{_name} of {_handle!r}"] = (call, _error, "session_id")
 for _secs, _error in BAD_SECONDS:
+    WRONG[f"create with ttl {_secs!r}"] = (lambda m, _, secs=_secs: m.create("ada", ttl=secs), _error, "ttl")
+for _secs, _error in ((-1, ValueError), ("5", TypeError)):
     for _name in SECS_METHODS:
         WRONG[f"{_name} of {_secs!r}"] = (lambda m, _, name=_name, secs=_secs: getattr(m, name)(secs), _error, "secs")
     for _name in USER_METHODS[:3]:
-        WRONG[f"{_name} of {_secs!r}"] = (
-            lambda m, _, name=_name, secs=_secs: getattr(m, name)("ada", secs),
-            _error,
-            "secs",
-        )
-    WRONG[f"create with ttl {_secs!r}"] = (lambda m, _, secs=_secs: m.create("ada", ttl=secs), _error, "ttl")
+        call = lambda m, _, name=_name, secs=_secs: getattr(m, name)("ada", secs)  # noqa: E731  likewise
+        WRONG[f"{_name} of {_secs!r} secs"] = (call, _error, "secs")
     WRONG[f"rotate to ttl {_secs!r}"] = (lambda m, s, secs=_secs: m.rotate(s, ttl=secs), _error, "ttl")
-    WRONG[f"create with max_lifetime {_secs!r}"] = (
-        lambda m, _, secs=_secs: m.create("ada", max_lifetime=secs),
-        _error,
-        "max_lifetime",
-    )
+    call = lambda m, _, secs=_secs: m.create("ada", max_lifetime=secs)  # noqa: E731  likewise
+    WRONG[f"create with max_lifetime {_secs!r}"] = (call, _error, "max_lifetime")
 
 
 @pytest.fixture

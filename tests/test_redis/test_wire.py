@@ -45,11 +45,29 @@ def tag_of(key):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_is_one_command(manager, wire, name):
-    session = new_session(manager)
+def test_an_operation_is_one_command_and_its_keys_are_declared_and_in_one_slot(manager, wire, redis_client, name):
+    session, tag = new_session(manager), f"{{{manager.namespace}:0}}"
     with wire() as seen:
         OPERATIONS[name](manager, session)
     assert seen.names == ["EVALSHA"]
+
+    declared = redis_client.command_getkeys(*seen.commands[0].words)
+    assert tuple(declared) == keys_of(seen.commands[0])
+    assert {tag_of(key) for key in declared} == {tag}
+    assert declared[:3] == [f"{tag}:{index}" for index in SHARD_KEYS]
+    if name.startswith("create"):
+        assert re.fullmatch(rf"{re.escape(tag)}:s:saa[0-9a-f]{{25}}", declared[3])
+    elif name in ONE_SESSION:
+        assert declared[3] == f"{tag}:s:{session.session_id}"
+    elif name in ONE_USER:
+        assert declared[3] == f"{tag}:u:ada"
+
+    touched = {word for each in seen.in_scripts for word in each.args if word.startswith("{")}
+    assert {tag_of(key) for key in touched} <= {tag}
+    in_an_index = {key for key in touched - set(declared) if re.match(rf"{re.escape(tag)}:(s|u):", key)}
+    assert touched - set(declared) - in_an_index <= {f"{tag}:events"}
+    if name in ONE_SESSION:
+        assert not [key for key in in_an_index if ":s:" in key]
 
 
 @pytest.mark.parametrize("name", {**ONE_SESSION, **ONE_USER})
@@ -86,17 +104,13 @@ def test_a_namespaces_operation_is_one_command_a_shard(make_manager, wire):
         assert len({tag_of(keys_of(command)[0]) for command in seen}) == 4, name
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ["create", "authenticate", "kill", "kill_user", "count", "iter_sessions", "now"])
 def test_a_managers_first_operation_is_one_command_more(make_manager, manager, wire, name):
-    session = new_session(manager)
-    fresh = make_manager(additional_fields=("role",))
-    before = 2 if name.startswith("session.") else 0
+    session, fresh = new_session(manager), make_manager(additional_fields=("role",))
     with wire() as seen:
-        if before:  # a session's own operations go by the manager that found it
-            session = fresh.get(session.session_id)
         OPERATIONS[name](fresh, session)
         fresh.exists(session.session_id)
-    assert seen.names == ["EVALSHA"] * (before or 2) + ["EVALSHA"] * (2 if before else 1)
+    assert seen.names == ["EVALSHA"] * 3
     assert keys_of(seen.commands[0])[0].endswith(":layout")
 
 
@@ -208,44 +222,6 @@ def test_what_is_only_read_of_a_loaded_session_costs_nothing(manager, wire):
 
 
 # ---- keys
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_all_keys_of_an_operation_are_declared_and_in_one_slot(manager, wire, redis_client, namespace, name):
-    session = new_session(manager)
-    with wire() as seen:
-        OPERATIONS[name](manager, session)
-    (command,) = seen
-    declared = redis_client.command_getkeys(*command.words)
-    assert tuple(declared) == keys_of(command)
-    tag = f"{{{namespace}:0}}"
-    assert {tag_of(key) for key in declared} == {tag}
-    inside = {word for each in seen.in_scripts for word in each.args if word.startswith("{")}
-    assert {tag_of(key) for key in inside} <= {tag}
-    found_in_an_index = {key for key in inside - set(declared) if re.match(r"\{[^{}]+\}:(s|u):", key)}
-    assert inside - set(declared) - found_in_an_index <= {f"{tag}:events"}
-
-
-@pytest.mark.parametrize("name", ONE_SESSION)
-def test_the_session_that_the_caller_names_is_among_the_declared_keys(manager, wire, namespace, name):
-    session = new_session(manager)
-    with wire() as seen:
-        OPERATIONS[name](manager, session)
-    declared, tag = keys_of(seen.commands[0]), f"{{{namespace}:0}}"
-    assert declared[:3] == tuple(f"{tag}:{index}" for index in SHARD_KEYS)
-    if name.startswith("create"):
-        assert re.fullmatch(rf"{re.escape(tag)}:s:saa[0-9a-f]{{25}}", declared[3])
-    else:
-        assert declared[3] == f"{tag}:s:{session.session_id}"
-    touched = {key for each in seen.in_scripts for key in each.args if key.startswith(f"{tag}:s:")}
-    assert touched <= set(declared)
-
-
-@pytest.mark.parametrize("name", ONE_USER)
-def test_the_user_that_the_caller_names_is_among_the_declared_keys(manager, wire, namespace, name):
-    with wire() as seen:
-        OPERATIONS[name](manager, manager.get("saa" + HEX) or new_session(manager))
-    assert keys_of(seen.commands[-1])[3] == f"{{{namespace}:0}}:u:ada"
 
 
 def test_the_namespaces_record_is_the_key_of_a_command_of_its_own(make_manager, wire, namespace):
