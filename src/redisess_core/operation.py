@@ -165,6 +165,7 @@ class Blocking(Runner):
                 try:
                     result = self._store.execute(step)
                 except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
+                    steps.took = time.perf_counter() - started
                     steps.throw(error)
                 else:
                     steps.took = time.perf_counter() - started
@@ -222,6 +223,7 @@ class Awaiting(Runner):
                 try:
                     result = await self._store.execute(step)
                 except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
+                    steps.took = time.perf_counter() - started
                     steps.throw(error)
                 else:
                     steps.took = time.perf_counter() - started
