@@ -10,7 +10,7 @@ local function heal(id, user, ttl)
     end
   elseif last_access then
     local ends = ttl > 0 and tonumber(last_access) + ttl or math.huge
-    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', expiry, ends, ends, 'LIMIT', 0, 100)) do
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', expiry, ends, ends, 'LIMIT', 0, 5)) do
       if string.sub(entry, 1, ID_LENGTH) == id then
         if ends > now then
           leave(id, string.sub(entry, ID_LENGTH + 2))
