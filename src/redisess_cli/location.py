@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from redisess_core import RedisessError
+from redisess_core import RedisessError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,7 +29,8 @@ def reaching(url: str) -> Generator[None]:
     except (ValueError, TypeError) as error:  # a TypeError: of an option in the URL that redis-py does not know
         raise ValueError(f"--url: {error}") from error
     except (RedisessError, RedisError, OSError) as error:
-        raise RedisessError(f"{shown(url)}: {error}") from error
+        said = error.__cause__ if isinstance(error, StoreUnavailable) and error.__cause__ else error
+        raise RedisessError(f"cannot use {shown(url)}: {said}") from error
 
 
 def shown(url: str) -> str:

@@ -33,7 +33,7 @@ _EXPLAINED: Final = {
 }
 
 
-def create_app(url: str) -> Flask:
+def create_app(url: str, **configuration: Any) -> Flask:
     """Make the demo, with its sessions at *url*. Raises as `SessionManager` does; nothing is sent yet."""
     app = Flask("redisess_cli.demo")
     app.config.from_mapping(
@@ -42,6 +42,7 @@ def create_app(url: str) -> Flask:
         SESSION_COOKIE_NAME="redisess_demo",  # cookies know no port: other apps of this machine have a "session"
         SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=_LARGEST_FORM,
+        **configuration,
     )
     Redisess(app)
     guard.protect(app)

@@ -35,7 +35,7 @@ pages: Final = Blueprint("pages", __name__)
 def sign_in() -> ResponseReturnValue:
     """Show the form; to a browser whose session was ended, that it was."""
     if current_session.user_id is not None:
-        return redirect(url_for(".devices"))
+        return _to("devices")
     return _form(ended=_session_cookie() in request.cookies, signed_out="signed_out" in request.args)
 
 
