@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import g, request
@@ -87,8 +87,9 @@ class FlaskExchange(BlockingExchange):
 
     def tell(self) -> None:
         """Send the signals of what happened, once."""
-        happened, self.outcome.happened = self.outcome.happened, []
-        signals.send(self.app, happened)
+        if self.outcome.happened:
+            happened, self.outcome.happened = self.outcome.happened, []
+            signals.send(self.app, happened)
 
 
 class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # new is found out, not set
@@ -177,10 +178,12 @@ class RedisessInterface(SessionInterface):
             response.headers.add("Set-Cookie", header)
 
     def _add_vary(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:
-        vary = ", ".join(response.headers.getlist("Vary"))
-        for name in state_of(app).transport(self.get_cookie_name(app)).vary(exchange.found.source):
-            vary = merge_vary(vary, name)
-        response.headers["Vary"] = vary
+        names = state_of(app).transport(self.get_cookie_name(app)).vary(exchange.found.source)
+        present = response.headers.getlist("Vary")
+        if present:
+            response.headers["Vary"] = reduce(merge_vary, names, ", ".join(present))
+        else:
+            response.headers.add("Vary", ", ".join(names))
 
     def policy(self, app: Flask, *, secure: bool) -> CookiePolicy:
         """Return how the app's cookie is set now; *secure* for a request that came by https."""

@@ -192,23 +192,23 @@ class Exchange(Generic[R]):
         if current is None:
             if sign_in is None and not session.has_content():
                 return False
-            yield from self._creating()
+            yield from self._creating(changes)
         elif session.leaving and sign_in is None and not session.has_content():
             ended: bool = yield manager.plan_kill(current.session_id, reason=EventReason.LOGOUT)
             if not ended:
                 raise SessionGone(current.session_id)
             self.ended(signed_out=True)
         elif session.leaving or session.new_token is not None:
-            yield from self._rotating(current)
+            yield from self._rotating(current, changes)
         elif changes or session.wanted_ttl is not None:
-            yield from self._storing(current)
+            yield from self._storing(current, changes)
         else:
             return False
         return True
 
-    def _creating(self) -> Steps[None]:
+    def _creating(self, changes: Changes) -> Steps[None]:
         session = self.session
-        sign_in, changes = session.sign_in, session.changes()
+        sign_in = session.sign_in
         user_id = None if sign_in is None else sign_in.user_id
         created: SessionState = yield from self.manager.plan_create(
             session.new_token or self.manager.new_token(user_id),
@@ -219,7 +219,7 @@ class Exchange(Generic[R]):
         self._now_current(created)
         self._happened(EventKind.CREATED, created)
 
-    def _rotating(self, current: SessionState) -> Steps[None]:
+    def _rotating(self, current: SessionState, changes: Changes) -> Steps[None]:
         session = self.session
         sign_in, fresh = session.sign_in, session.leaving
         user_id = None if sign_in is None else sign_in.user_id
@@ -227,7 +227,7 @@ class Exchange(Generic[R]):
             current,
             session.new_token or self.manager.new_token(user_id, beside=current.session_id),
             {
-                **session.changes(),
+                **changes,
                 **({} if sign_in is None and not fresh else self._client_changes()),
                 **({} if sign_in is None else sign_in.fields),
             },
@@ -243,9 +243,8 @@ class Exchange(Generic[R]):
         else:
             self._happened(EventKind.ROTATED, current, rotated.session_id)
 
-    def _storing(self, current: SessionState) -> Steps[None]:
+    def _storing(self, current: SessionState, changes: Changes) -> Steps[None]:
         session = self.session
-        changes = session.changes()
         emptied = current.user_id is None and not session.has_content()
         if emptied:
             changes = {**changes, **{DATA + key.encode(): None for key in session.incidental_keys}}
