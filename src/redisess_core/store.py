@@ -29,7 +29,10 @@ from redisess_core.scripts import script
 T = TypeVar("T")
 
 LAYOUT_VERSION: Final = 1
-_PASSING: Final = re.compile(r"(LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM)\b")
+_PASSING: Final = re.compile(  # before 7.0, what a command in a script meets comes after words about the script
+    r"(?:Error running script .*: -)?"
+    r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
+)
 _PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
 _log = logging.getLogger("redisess")
 
