@@ -361,6 +361,7 @@ REFUSALS = {
     "a wrong password": (("--requirepass", "right"), {"password": "wrong"}),
     "no password": (("--requirepass", "right"), {}),
     "no memory left": (("--maxmemory", "1"), {}),
+    "too few replicas": (("--min-replicas-to-write", "1"), {}),
 }
 
 
@@ -374,6 +375,20 @@ def test_a_server_that_cannot_serve_now_is_unavailable(make_manager, start_serve
         manager.create("ada")
     assert isinstance(raised.value.__cause__, redis.RedisError)
     assert "wrong" not in str(raised.value).split("WRONGPASS")[0]
+
+
+def test_a_server_that_became_a_replica_and_lost_its_master_is_unavailable(make_manager, start_server):
+    server = start_server()
+    manager = make_manager(url=server.url)
+    session = manager.create("ada")
+    client = server.client()
+    client.config_set("replica-serve-stale-data", "no")
+    client.replicaof("127.0.0.1", 1)
+    for operation in (lambda: manager.authenticate(session.token), manager.count, session.get_all):
+        with pytest.raises(StoreUnavailable, match=r"MASTERDOWN|down"):
+            operation()
+    client.replicaof("NO", "ONE")
+    assert manager.authenticate(session.token).valid
 
 
 # ---- another layout
