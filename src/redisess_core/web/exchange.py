@@ -120,6 +120,11 @@ class Exchange(Generic[R]):
         self.session.opened = True
         self.session.begin(current)
 
+    def give_up(self) -> None:
+        """Let what answers an opening that failed use the session: it is empty, and nothing is stored."""
+        self.session.opened = True
+        self._failed = True
+
     # The end
 
     @operation
@@ -187,6 +192,8 @@ class Exchange(Generic[R]):
             raise
 
     def _saving(self) -> Steps[bool]:
+        if self._opening_error is not None:
+            raise self._opening_error
         session, manager = self.session, self.manager
         changes, current, sign_in = session.changes(), session.current, session.sign_in
         if current is None:
