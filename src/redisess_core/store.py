@@ -15,6 +15,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -34,6 +35,7 @@ _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets co
     r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
 )
 _PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
+_FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
 _log = logging.getLogger("redisess")
 
 
@@ -86,7 +88,7 @@ class Store:
                 return self.client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
             except NoScriptError:
                 return self.client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
 
     def subscribe(self, channels: list[bytes]) -> Any:
@@ -100,7 +102,7 @@ class Store:
                 if message is None:
                     raise StoreUnavailable("Redis did not confirm a subscription in time")
                 confirmed += message["type"] == "subscribe"
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
         return pubsub
 
@@ -108,7 +110,7 @@ class Store:
         """Return the next message's payload; None if none comes in time."""
         try:
             message = pubsub.get_message(timeout=timeout)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
         return payload_of(message)
 
@@ -176,7 +178,7 @@ class AsyncStore:
                 return await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
             except NoScriptError:
                 return await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
 
     async def subscribe(self, channels: list[bytes]) -> Any:
@@ -190,7 +192,7 @@ class AsyncStore:
                 if message is None:
                     raise StoreUnavailable("Redis did not confirm a subscription in time")
                 confirmed += message["type"] == "subscribe"
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
         return pubsub
 
@@ -198,7 +200,7 @@ class AsyncStore:
         """Return the next message's payload; None if none comes in time."""
         try:
             message = await pubsub.get_message(timeout=timeout)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             raise translate(error) from error
         return payload_of(message)
 
