@@ -1,6 +1,6 @@
 """What a session layer adds to a bare Flask request: ours, Flask's signed cookie, and Flask-Session on Redis.
 
-    uv run python benchmarks/flask_app.py [--rounds 300] [--url redis://...]
+    uv run python benchmarks/flask_app.py [--rounds 300] [--layers] [--url redis://...]
 
 Every side is an app in this process, called as a WSGI server does, and all that use Redis share one client. A round
 times each side in turn; what a side adds is its median less that of the bare app, both of the same round.
@@ -16,13 +16,14 @@ import time
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flask_session
 import redis
 from flask import Flask, session
 from werkzeug.test import create_environ
 
+from redisess_core import SessionManager
 from redisess_flask import Redisess, login
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -30,6 +31,8 @@ from support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from redisess_core.operation import Operation
 
 GOALS = {"read": 0.45, "write": 0.80}
 BLOCK = 20  # requests of one side in a round
@@ -143,6 +146,37 @@ def redisess_on(client: redis.Redis) -> Flask:
     return app
 
 
+def layers_on(client: redis.Redis) -> dict[str, Flask]:
+    """Make apps without sessions whose views do more and more of what a request with a session does."""
+    manager = SessionManager(client)
+    session = manager.create("ada", data=DATA)
+    token = str(session.token)
+    manager.authenticate(token)
+    session.set("visits", 0)
+    opening = manager.plan_authenticate(token)
+    storing = manager.plan_store(session.session_id, {b"d:visits": b"0"}, decode=list)
+
+    def call(sha: str, planned: Operation[Any]) -> Callable[[], object]:
+        command = ("EVALSHA", sha, len(planned.keys), *planned.keys, *planned.args)
+        return lambda: client.execute_command(*command, NEVER_DECODE=True)
+
+    def authenticate_and_read() -> None:
+        found = manager.authenticate(token)
+        if found is None or found.data["name"] != "Ada":
+            raise RuntimeError("no session")
+
+    steps = {
+        "  `return 1`, with the arguments of `open`": call(client.script_load("return 1"), opening),
+        "  a bare HGETALL in a script": call(client.script_load("return redis.call('HGETALL', KEYS[4])"), opening),
+        "  the script `open`": call(opening.script.sha, opening),
+        "  manager.authenticate()": lambda: manager.authenticate(token),
+        "  the same, and a value of its data": authenticate_and_read,
+        "  the script `store`": call(storing.script.sha, storing),
+        "  session.set()": lambda: session.set("visits", 0),
+    }
+    return {name: app_of(nothing, step, step) for name, step in steps.items()}
+
+
 def nothing() -> None:
     """Do what a bare view does."""
 
@@ -161,12 +195,13 @@ def write_value() -> None:
 BARE, OURS, THEIRS = "bare Flask", "redisess", "Flask-Session"
 
 
-def sides_on(client: redis.Redis) -> dict[str, Side]:
+def sides_on(client: redis.Redis, *, layers: bool) -> dict[str, Side]:
     """Make every side, each signed in."""
     apps = {
         BARE: bare(),
         "and one EVALSHA of `return 1`": round_trips(client, 1),
         "and two of them": round_trips(client, 2),
+        **(layers_on(client) if layers else {}),
         "Flask's signed cookie": signed_cookie(),
         f"{THEIRS}, SESSION_REFRESH_EACH_REQUEST off": flask_session_on(client, SESSION_REFRESH_EACH_REQUEST=False),
         THEIRS: flask_session_on(client),
@@ -203,6 +238,7 @@ def main() -> None:
     """Measure, and print."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     arguments.add_argument("--rounds", type=int, default=300)
+    arguments.add_argument("--layers", action="store_true", help="also show what the parts of a request cost")
     arguments.add_argument("--url", help="a Redis to use, instead of one that is started for this")
     given = arguments.parse_args()
     with ExitStack() as ends:
@@ -212,7 +248,7 @@ def main() -> None:
         print(
             ", ".join(f"{name} {version(name)}" for name in names), f"Redis {client.info()['redis_version']}", sep=", "
         )
-        sides = sides_on(client)
+        sides = sides_on(client, layers=given.layers)
         for path, goal in GOALS.items():
             print(f"\n{path}: microseconds added to a bare request, median (quartiles), and as a part of {THEIRS}'s")
             report(measure(sides, f"/{path}", given.rounds), goal)
