@@ -295,7 +295,7 @@ def test_the_embedded_server_does_as_the_model_says(shards):
 @pytest.mark.parametrize("shards", [1, 4, 64])
 def test_both_managers_do_as_the_model_says_for_long(redis_server, shards):
     with real_place(redis_server, shards) as place:
-        tell(place, 1500, 60)
+        tell(place, 400, 50)
 
 
 @pytest.mark.soak
