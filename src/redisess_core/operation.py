@@ -20,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 Argument = str | bytes | int | float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, and that would double its cost
 class Operation(Generic[T_co]):
     """One round trip: which script to run, with what, and how to read the reply."""
 

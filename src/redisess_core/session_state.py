@@ -46,19 +46,22 @@ class SessionState:
         *,
         with_data: bool = True,
     ) -> None:
-        self._update(_manager=manager, _store=manager.store, _session_id=session_id, _token=token)
+        attributes = vars(self)  # past __setattr__
+        attributes["_manager"] = manager
+        attributes["_store"] = manager.store
+        attributes["_session_id"] = session_id
+        attributes["_token"] = token
         self._load(stored, with_data=with_data)
 
     def _load(self, stored: dict[bytes, Any], *, with_data: bool) -> None:
-        self._update(
-            _stored=stored,
-            _with_data=with_data,
-            _loaded_at=time.monotonic(),
-            _changed_fields={},
-            _changed_ttl=None,
-            _data=None,
-            _gone=False,
-        )
+        attributes = vars(self)
+        attributes["_stored"] = stored
+        attributes["_with_data"] = with_data
+        attributes["_loaded_at"] = time.monotonic()
+        attributes["_changed_fields"] = {}
+        attributes["_changed_ttl"] = None
+        attributes["_data"] = None
+        attributes["_gone"] = False
 
     def _update(self, **attributes: Any) -> None:
         vars(self).update(attributes)

@@ -70,6 +70,7 @@ class Store:
     def __init__(self, client: connect.BlockingClient | str, first: Operation[None]) -> None:
         self.owned = isinstance(client, str)
         self.client: Any = connect.connect(client) if isinstance(client, str) else client  # untyped in parts
+        self._options = reply_options(self.client)
         self._first: Operation[None] | None = first
 
     def execute(self, operation: Operation[T]) -> T:
@@ -85,9 +86,9 @@ class Store:
         rest = (len(operation.keys), *operation.keys, *operation.args)
         try:
             try:
-                return self.client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
+                return self.client.execute_command("EVALSHA", known.sha, *rest, **self._options)
             except NoScriptError:
-                return self.client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
+                return self.client.execute_command("EVAL", known.source, *rest, **self._options)
         except _FAILURES as error:
             raise translate(error) from error
 
@@ -214,6 +215,11 @@ class AsyncStore:
                 await client.aclose()
             else:
                 _abandon(client)
+
+
+def reply_options(client: Any) -> dict[str, bool]:
+    """Return the options of a command whose reply is to stay bytes; a client that decodes none anyway needs none."""
+    return {"NEVER_DECODE": True} if client.get_encoder().decode_responses else {}
 
 
 def translate(error: Exception) -> RedisessError:

@@ -49,7 +49,7 @@ for i = 10, #ARGV, 2 do
 end
 local meta = { user = user, last_access = now, accessed = now_text, ttl = ttl, deadline = deadline }
 set_expiry(meta)
-enter(id, meta)
+-- @include enter
 keep_all(id, meta)
 if not takes_over then -- else the other says so
   publish('created', id, user, now_text, '')

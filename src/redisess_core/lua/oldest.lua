@@ -14,7 +14,6 @@
 -- @include leave
 -- @include publish
 -- @include sweep
--- @include touch
 -- @include heal
 -- @include give
 local index, user, interval = KEYS[4], ARGV[2], tonumber(ARGV[3])
@@ -24,8 +23,12 @@ for _, id in ipairs(first) do
   local key = session_key(id)
   local meta = load_live(key)
   if meta then
-    if interval and is_due(meta.last_access, meta.ttl, interval) and touch(id, meta) then
-      keep_all(id, meta)
+    if interval and is_due(meta.last_access, meta.ttl, interval) then
+-- @include touch
+-- @include enter
+      if missing > 0 or kept_until(meta) ~= was_kept_until then
+        keep_all(id, meta)
+      end
     end
     local reply = give(key)
     reply[#reply + 1] = id

@@ -40,7 +40,6 @@ end
 -- What few calls need comes after the answer that most get.
 -- @include shard
 -- @include index
--- @include touch
 local id = string.sub(key, -ID_LENGTH)
 local meta
 if live then
@@ -53,9 +52,10 @@ if live then
     expires = expires,
     mark = mark,
   }
-  local longer = touch(id, meta)
+-- @include touch
+-- @include enter
   reply[last] = meta.accessed
-  if not longer then
+  if missing == 0 and kept_until(meta) == was_kept_until then
     return reply
   end
 end

@@ -21,7 +21,7 @@
 -- @include make_room
 -- @include change
 -- @include give
-local old_key, new_key, old_id, new_id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
+local old_key, new_key, old_id, id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
 local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 11
 
 local meta = load_live(old_key)
@@ -71,14 +71,14 @@ if fresh or now > meta.last_access then
 end
 redis.call('HSET', new_key, 'l', meta.accessed, 't', ARGV[5] ~= '' and ARGV[5] or meta.ttl)
 set_expiry(meta)
-enter(new_id, meta)
-keep_all(new_id, meta)
+-- @include enter
+keep_all(id, meta)
 if was_immortal then
   release_indexes(old_user)
 end
 if fresh then
-  publish('created', new_id, meta.user, now_text, '')
+  publish('created', id, meta.user, now_text, '')
 else
-  publish('rotated', old_id, meta.user, now_text, 'rotated', new_id)
+  publish('rotated', old_id, meta.user, now_text, 'rotated', id)
 end
 return give(new_key)

@@ -14,7 +14,6 @@
 -- @include release
 -- @include publish
 -- @include end_session
--- @include touch
 -- @include change
 local key, id, CHANGES = KEYS[4], ARGV[2], 6
 
@@ -41,7 +40,9 @@ if ttl ~= meta.ttl or ARGV[3] == 'touch' then
     meta.ttl = ttl
     set_expiry(meta)
   end
-  if touch(id, meta) or ttl_changed then
+-- @include touch
+-- @include enter
+  if ttl_changed or missing > 0 or kept_until(meta) ~= was_kept_until then
     keep_all(id, meta)
   end
   if was_immortal and meta.expires < math.huge then

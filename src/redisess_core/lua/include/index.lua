@@ -1,4 +1,4 @@
--- A session's entries in the indexes.
+-- The names of the keys that an index leads to, and how long they are kept.
 local ID_LENGTH = 28
 
 local function user_key(user)
@@ -7,20 +7,6 @@ end
 
 local function session_key(id)
   return prefix .. 's:' .. id
-end
-
--- Write all of a session's entries; returns how many were missing. That of the expiry index says whose the session is,
--- for when its hash has gone, and what ends it.
-local function enter(id, meta)
-  local accessed, user = meta.accessed, meta.user
-  local missing = redis.call('ZADD', activity, accessed, id)
-    + redis.call('ZADD', expiry, meta.expires, id .. meta.mark .. user)
-  if user ~= '' then
-    missing = missing
-      + redis.call('ZADD', user_key(user), accessed, id)
-      + redis.call('ZADD', users, 'GT', accessed, user)
-  end
-  return missing
 end
 
 -- Until when Redis is to keep the keys of a session: its end, rounded up to a tenth of the ttl or 50 seconds,
