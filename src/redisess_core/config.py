@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -73,7 +73,7 @@ def check_seconds(name: str, value: object) -> float:
     """Return *value* if it is a number of seconds, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: {type(value).__name__} given, a number of seconds wanted")
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{name}: {value!r} given, a finite number of seconds wanted, 0 or more")
     return value
 

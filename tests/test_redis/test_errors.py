@@ -46,7 +46,14 @@ SECS_METHODS = ["count", "count_users", "get_all_sessions", "get_all_users", "it
 BAD_USERS = [("", ValueError), ("a" * 257, ValueError), ("é" * 129, ValueError), ("\ud800", ValueError)]
 BAD_USERS += [(b"ada", TypeError), (1.5, TypeError), (True, TypeError), (["ada"], TypeError)]
 BAD_HANDLES = [("", ValueError), (None, TypeError), (5, TypeError), (b"1aa", TypeError)]
-BAD_SECONDS = [(-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("5", TypeError), (True, TypeError)]
+BAD_SECONDS = [
+    (-1, ValueError),
+    (10**400, ValueError),
+    (math.nan, ValueError),
+    (math.inf, ValueError),
+    ("5", TypeError),
+    (True, TypeError),
+]
 
 WRONG = {
     "create without a user": (lambda m, _: m.create(), TypeError, "user_id"),
@@ -74,11 +81,13 @@ WRONG = {
         "keep",
     ),
     "kill_user that keeps a token": (lambda m, s: m.kill_user("ada", keep=s.token), ValueError, "keep"),
-    "kill_user that keeps a number": (lambda m, _: m.kill_user("ada", keep=5), TypeError, None),
+    "kill_user that keeps a number": (lambda m, _: m.kill_user("ada", keep=5), TypeError, "keep"),
     "kill_user that keeps numbers": (lambda m, _: m.kill_user("ada", keep=[5]), TypeError, "int"),
     "session.set without a value": (lambda _, s: s.set("a"), TypeError, "value"),
     "session.set of an object": (lambda _, s: s.set("cart", object()), TypeError, "cart.*object"),
     "session.get without a key": (lambda _, s: s.get(""), ValueError, "key"),
+    "session.get of a number": (lambda _, s: s.get(5), TypeError, "key"),
+    "session.get of none": (lambda _, s: s.get(None), TypeError, "key"),
     "session.delete without a key": (lambda _, s: s.delete(""), ValueError, "key"),
 }
 for _user, _error in BAD_USERS:
@@ -94,7 +103,7 @@ for _handle, _error in BAD_HANDLES:
         call = lambda m, _, name=_name, handle=_handle: getattr(m, name)(handle)  # noqa: E731  a row of the table
         WRONG[f"{_name} of {_handle!r}"] = (call, _error, "session_id")
 for _secs, _error in BAD_SECONDS:
-    WRONG[f"create with ttl {_secs!r}"] = (lambda m, _, secs=_secs: m.create("ada", ttl=secs), _error, "ttl")
+    WRONG[f"create with ttl {_secs!r:.9}"] = (lambda m, _, secs=_secs: m.create("ada", ttl=secs), _error, "ttl")
 for _secs, _error in ((-1, ValueError), ("5", TypeError)):
     for _name in SECS_METHODS:
         WRONG[f"{_name} of {_secs!r}"] = (lambda m, _, name=_name, secs=_secs: getattr(m, name)(secs), _error, "secs")

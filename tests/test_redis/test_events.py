@@ -11,7 +11,7 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 from hearing import SECONDS, heard
 
-from redisess_core import EventKind, EventReason, SessionEvent, SessionLimitReached
+from redisess_core import EventKind, EventReason, SessionEvent, SessionLimitReached, StoreUnavailable
 
 
 def told(event):
@@ -306,3 +306,14 @@ def test_a_manager_can_be_used_while_it_listens(manager):
         assert manager.authenticate(session.token).valid
         assert manager.kill(session.session_id)
         assert next(events).kind is KILLED
+
+
+def test_a_listener_hears_that_redis_is_away(make_manager, start_server):
+    server = start_server()
+    manager = make_manager(url=server.url)
+    with manager.events() as events:
+        manager.create("ada")
+        assert next(events).kind is CREATED
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            next(events)

@@ -951,7 +951,7 @@ def test_now_is_the_servers_time_where_there_is_no_clock(live_manager, redis_cli
     assert isinstance(now, float)
 
 
-@pytest.mark.parametrize("at", [0.25, 1.0, 86400.0, 4e9, 2e10, 253402300799.0])
+@pytest.mark.parametrize("at", [-1e12, -0.5, 0.0, 0.25, 1.0, 86400.0, 4e9, 2e10, 253402300799.0])
 def test_a_clock_may_show_any_date(manager, clock, at):
     clock.set(at)
     session = manager.create("ada")

@@ -218,8 +218,32 @@ def test_a_longer_ttl_does_not_outlive_the_absolute_deadline(manager, clock):
     session.ttl = 1000
     session.write()
     assert session.expires == manager.get(session.session_id).expires == clock() + 100
-    clock.advance(100)
+    clock.advance(60)  # when it would have ended before
+    assert manager.count() == manager.count_for_user("ada") == 1
+    assert manager.get(session.session_id, touch=False).valid
+    clock.advance(40)
+    assert manager.count() == 0
     assert manager.get(session.session_id) is None
+
+
+def test_a_shorter_ttl_ends_a_session_before_its_absolute_deadline(manager, clock):
+    session = manager.create("ada", ttl=1000, max_lifetime=100)
+    session.ttl = 10
+    session.write()
+    clock.advance(5)
+    assert manager.authenticate(session.token).expires == clock() + 10
+    clock.advance(10)
+    assert manager.count() == manager.count_users() == 0
+    assert manager.wipe() == 0
+
+
+@pytest.mark.parametrize("ttl", [2**63, 1e300, sys.float_info.max])
+def test_a_ttl_of_many_ages_is_kept_as_it_is(manager, clock, ttl):
+    session = manager.create("ada", ttl=ttl, max_lifetime=ttl)
+    assert manager.get(session.session_id).ttl == session.ttl == ttl
+    clock.advance(1e12)
+    assert manager.get(session.session_id).valid
+    assert manager.count() == 1
 
 
 def test_writing_data_does_not_touch(manager, session, clock):

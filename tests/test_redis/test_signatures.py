@@ -200,6 +200,28 @@ def test_a_mock_of_the_async_manager_is_awaited_and_checks_arguments():
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("kind", MANAGERS)
+def test_a_subclass_can_build_on_a_method(kind):
+    class Own(kind):
+        def count(self, secs=0):
+            return super().count(secs)
+
+    assert inspect.signature(Own.create) == inspect.signature(kind.create)
+    assert inspect.iscoroutinefunction(Own.create) == inspect.iscoroutinefunction(kind.create)
+    if kind is SessionManager:
+        with Own("memory://", namespace="subclass") as manager:
+            manager.create("ada")
+            assert manager.count() == 1
+    else:
+
+        async def story():
+            async with Own("memory://", namespace="async subclass") as manager:
+                await manager.create("ada")
+                assert await manager.count() == 1
+
+        asyncio.run(story())
+
+
 def test_public_names_are_those_that_are_exported():
     import redisess_core
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -29,7 +30,7 @@ OPTIONS = Options(
 )
 GOOD = {
     "namespace": ["s", "a" * 256, "é" * 128, "a:b", "a b", "*"],
-    "ttl": [0, 0.5, 10**9],
+    "ttl": [0, 0.5, 10**9, 2**70, sys.float_info.max],
     "max_lifetime": [None, 0.1, 10**9],
     "touch_interval": [0, 0.5, 3600],
     "max_sessions_per_user": [None, 1, 10**6],
@@ -41,7 +42,7 @@ GOOD = {
 }
 BAD = {
     "namespace": ["", "a" * 257, "é" * 129, "{", "}", "a{b}", "\ud800", None, 5, b"s"],
-    "ttl": [-1, -0.1, math.nan, math.inf, -math.inf, None, "1", True, Decimal(1), Fraction(1)],
+    "ttl": [-1, -0.1, math.nan, math.inf, -math.inf, 10**400, None, "1", True, Decimal(1), Fraction(1)],
     "max_lifetime": [0, 0.0, -1, math.nan, math.inf, "1", False],
     "touch_interval": [-1, math.nan, math.inf, None, "1", True],
     "max_sessions_per_user": [0, -1, 1.0, "1", True],
