@@ -211,6 +211,7 @@ def test_the_last_access_counts_up(profile, demo, user):
     page = profile()
     page.clock.install()
     sign_in(page, user)
+    page.wait_for_load_state("load")  # the script runs last
     other = devices(page).nth(1).locator("time.ago")
     idle = float(other.get_attribute("data-idle"))
     page.clock.run_for(90_000)

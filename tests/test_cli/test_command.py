@@ -107,6 +107,14 @@ def test_a_bug_of_ours_is_not_taken_for_a_missing_package(monkeypatch, command):
         command("demo")
 
 
+def test_ctrl_c_before_anything_runs_leaves_no_traceback(monkeypatch, command):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(redisess_cli, "_run", interrupted)
+    assert command("demo") == (130, "", "")
+
+
 # Help
 
 
