@@ -115,6 +115,13 @@ def check_data_key(key: object) -> str:
     return key
 
 
+def check_several(name: str, value: object) -> list[Any]:
+    """Return one `str`, or what an iterable of several gives, as a list; what each may be is a matter of its own."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name}: {type(value).__name__} given, a str or several wanted")
+    return [value] if isinstance(value, str) else list(cast("Iterable[object]", value))
+
+
 def check_data(data: object) -> Mapping[str, Any]:
     """Return *data* if it is a mapping whose keys can name values of session data."""
     if not isinstance(data, Mapping):

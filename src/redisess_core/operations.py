@@ -10,6 +10,7 @@ from redisess_core.config import (
     UserId,
     check_handle,
     check_seconds,
+    check_several,
     check_user_id,
 )
 from redisess_core.events import EventReason
@@ -191,7 +192,7 @@ class SessionOperations(IndexPlans[S]):
         In slices of at most 50, each atomic, with a pause as long as the slice between them.
         """
         user = check_user_id(user_id)
-        kept = [] if keep is None else [keep] if isinstance(keep, str) else list(keep)
+        kept = [] if keep is None else check_several("keep", keep)
         for session_id in kept:
             if self._shard_of(session_id) is None:
                 raise ValueError("keep: something given that has not the form of a session id")

@@ -237,6 +237,7 @@ class SessionPlans(Generic[S]):
                 session.session_id, touch=False, decode=lambda reply: self._opened(reply, session.session_id)
             )
             if loaded is None:
+                session.mark_gone()
                 raise SessionGone(session.session_id)
         carried: Changes = {} if fresh else loaded.carried_fields
         moved = yield from self.plan_create(

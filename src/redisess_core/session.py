@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from redisess_core import values
-from redisess_core.config import check_data_key
+from redisess_core.config import check_data_key, check_several
 from redisess_core.errors import SessionGone
 from redisess_core.operation import Awaiting, Blocking, Operation, operation
 from redisess_core.record import (
@@ -73,7 +73,7 @@ class SessionMethods(SessionState):
 
         Raises `SessionGone` if the session is no longer there.
         """
-        names = [key] if isinstance(key, str) else list(key)
+        names = check_several("key of session data", key)
         for name in names:
             check_data_key(name)
 
