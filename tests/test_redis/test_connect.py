@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import pytest
 import redis
@@ -140,6 +141,21 @@ def test_a_connection_that_broke_meanwhile_is_made_anew(make_manager, redis_clie
         if int(each["id"]) != ours:
             redis_client.client_kill_filter(_id=each["id"])
     assert manager.authenticate(session.token).user_id == "ada"
+
+
+@pytest.mark.parametrize("requests", [150])
+def test_a_burst_of_requests_while_redis_is_slow_is_answered_and_nobody_is_turned_away(
+    make_manager, start_server, requests
+):
+    server = start_server()
+    manager = make_manager(url=f"{server.url}?socket_timeout=20")
+    token = manager.create("ada").token
+    server.pause()
+    with ThreadPoolExecutor(requests) as pool:
+        answers = [pool.submit(manager.authenticate, token) for _ in range(requests)]
+        wait(answers, timeout=0.5, return_when=FIRST_EXCEPTION)  # until all wait for Redis, or one is turned away
+        server.resume()
+        assert {answer.result().user_id for answer in answers} == {"ada"}
 
 
 @pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])

@@ -292,6 +292,19 @@ def test_after_its_end_nobody_is_subscribed(manager, redis_client, namespace):
     assert manager.create("ada").valid
 
 
+def test_events_can_be_read_without_a_block_and_closed(manager, redis_client, namespace):
+    manager.count()
+    events = manager.events()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(next, events)
+        while redis_client.pubsub_numsub(f"{{{namespace}:0}}:events")[0][1] == 0:
+            assert not first.done()
+        session = manager.create("ada")
+        assert first.result(SECONDS).session_id == session.session_id
+    events.close()
+    assert list(events) == []
+
+
 def test_an_error_in_the_block_ends_it_as_well(manager, redis_client):
     with pytest.raises(ZeroDivisionError), manager.events() as events:
         raise ZeroDivisionError
