@@ -22,8 +22,9 @@ local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[
 local takes_over = ARGV[8] ~= ''
 local created = takes_over and ARGV[8] or now_text
 
-if load_live(key) then -- a client that lost the first answer asks again
-  return { 'live', now_text }
+local found = load_live(key)
+if found then -- a client that lost the first answer asks again
+  return { 'live', found.accessed }
 end
 local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
 if room ~= 'room' then
