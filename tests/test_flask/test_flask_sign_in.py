@@ -277,7 +277,7 @@ def test_a_sign_out_holds_even_when_the_request_then_raises(make_app, testing, w
         return response
 
     client = app.test_client()
-    token = manager_of(app).create("ada").token
+    token = manager_of(app).create("ada", data={"a": 1}).token
     client.set_cookie("session", token)
     if testing:
         with pytest.raises(ViewError):

@@ -145,11 +145,10 @@ class Exchange(Generic[R]):
         session = self.session
         self.outcome.accessed = session.accessed
         try:
-            if failed and not session.leaving:
-                session.begin(session.current)
+            if failed and session.leaving:
+                session.logout()  # and nothing of what came after
             elif failed:
                 session.begin(session.current)
-                session.leaving = True
             stored = yield from self.saving()
             if session.current is not None and self._cookie_is_kept() and session.rolls():
                 yield from self._rolling(session.current, known_to_live=stored)
