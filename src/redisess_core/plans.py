@@ -19,7 +19,7 @@ from redisess_core.operation import (
     Operation,
     Steps,
 )
-from redisess_core.record import FIELD, Changes, data_size, encode_fields, pairs
+from redisess_core.record import FIELD, Changes, data_size, encode_fields, pairs, read_time
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, until_done
@@ -113,7 +113,7 @@ class SessionPlans(Generic[S]):
             if user_id is not None:
                 found.update({b"u": user_id.encode(), b"a": now})
             if lifetime:
-                found[b"d"] = repr(float(now) + lifetime).encode()
+                found[b"d"] = repr(read_time(now) + lifetime).encode()
             return self.session_class(self, session_id, token, found)
 
         args = (

@@ -87,6 +87,11 @@ def read_number(text: bytes) -> float:
     return int(text) if text.isdigit() else float(text)
 
 
+def read_time(text: bytes) -> float:
+    """Read a time: seconds, or whole microseconds where there is no point in it; `lua/KEYS.md` says why."""
+    return int(text) / 1_000_000 if text.isdigit() else float(text)
+
+
 def read_text(value: bytes | None) -> str | None:
     """Read text, whatever its bytes."""
     return None if value is None else value.decode("utf-8", "replace")

@@ -15,6 +15,7 @@ from redisess_core.record import (
     SessionData,
     read_number,
     read_text,
+    read_time,
 )
 
 if TYPE_CHECKING:
@@ -93,19 +94,19 @@ class SessionState:
     @property
     def created(self) -> float:
         """When it was created, in seconds since the epoch."""
-        return float(self._stored[b"c"])
+        return read_time(self._stored[b"c"])
 
     @property
     def authenticated_at(self) -> float | None:
         """When its user signed in, in seconds since the epoch; None: anonymous."""
         if self.user_id is None:
             return None
-        return float(self._stored.get(b"a") or self._stored[b"c"])
+        return read_time(self._stored.get(b"a") or self._stored[b"c"])
 
     @property
     def last_access(self) -> float:
         """When it was last touched, in seconds since the epoch."""
-        return float(self._stored[b"l"])
+        return read_time(self._stored[b"l"])
 
     @property
     def expires(self) -> float:
@@ -212,7 +213,7 @@ class SessionState:
 
     def _now(self) -> float:
         clock = self._manager.clock
-        return clock() if clock else float(self._stored[b"now"]) + time.monotonic() - self._loaded_at
+        return clock() if clock else read_time(self._stored[b"now"]) + time.monotonic() - self._loaded_at
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self._manager.additional_fields:

@@ -20,7 +20,7 @@
 local key, id, user = KEYS[4], ARGV[2], ARGV[3]
 local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[9])
 local takes_over = ARGV[8] ~= ''
-local created = takes_over and ARGV[8] or now_text
+local created = takes_over and ARGV[8] or now_stored
 
 local found = load_live(key)
 if found then -- a client that lost the first answer asks again
@@ -30,11 +30,11 @@ local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
 if room ~= 'room' then
   return { room }
 end
-redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now_text, 't', ARGV[4])
+redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now_stored, 't', ARGV[4])
 if user ~= '' then
   redis.call('HSET', key, 'u', user)
   if takes_over then
-    redis.call('HSET', key, 'a', now_text)
+    redis.call('HSET', key, 'a', now_stored)
   end
 end
 local deadline
@@ -48,7 +48,7 @@ end
 for i = 10, #ARGV, 2 do
   redis.call('HSET', key, ARGV[i], ARGV[i + 1])
 end
-local meta = { user = user, last_access = now, accessed = now_text, ttl = ttl, deadline = deadline }
+local meta = { user = user, last_access = now, ttl = ttl, deadline = deadline }
 set_expiry(meta)
 -- @include enter
 keep_all(id, meta)

@@ -26,7 +26,7 @@ for i = 1, size, 2 do
 end
 local last_access, expires, mark
 if status == LIVE then
-  last_access = tonumber(reply[last])
+  last_access = read_time(reply[last])
   expires, mark = ending(last_access, ttl, deadline)
 end
 local live = expires and now < expires

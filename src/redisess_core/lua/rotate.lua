@@ -46,7 +46,7 @@ local was_immortal, old_user = meta.expires == math.huge, meta.user
 if fresh then
   end_session(old_id, meta, 'logout')
   meta.user, meta.deadline = '', nil
-  redis.call('HSET', new_key, 's', LIVE, 'c', now_text)
+  redis.call('HSET', new_key, 's', LIVE, 'c', now_stored)
 else
   leave(old_id, meta.user)
   redis.call('RENAME', old_key, new_key)
@@ -54,7 +54,7 @@ end
 change(new_key, CHANGES, size)
 if sign_in then
   meta.user = ARGV[4]
-  redis.call('HSET', new_key, 'u', meta.user, 'a', now_text)
+  redis.call('HSET', new_key, 'u', meta.user, 'a', now_stored)
 end
 if sign_in or fresh then
   local lifetime = tonumber(ARGV[6])
@@ -67,7 +67,7 @@ if sign_in or fresh then
 end
 meta.ttl = tonumber(ARGV[5]) or meta.ttl
 if fresh or now > meta.last_access then
-  meta.last_access, meta.accessed = now, now_text
+  meta.last_access, meta.accessed = now, now_stored
 end
 redis.call('HSET', new_key, 'l', meta.accessed, 't', ARGV[5] ~= '' and ARGV[5] or meta.ttl)
 set_expiry(meta)

@@ -3,7 +3,7 @@ local function set_expiry(meta) -- from last access, ttl and deadline
   meta.expires, meta.mark = ending(meta.last_access, meta.ttl, meta.deadline)
 end
 
--- The metadata of a live session, else nil. 'accessed' is the last access as text.
+-- The metadata of a live session, else nil. 'accessed' is the last access as it is stored.
 local function load_live(key)
   local found = redis.call('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
   if found[1] ~= LIVE then
@@ -11,8 +11,8 @@ local function load_live(key)
   end
   local meta = {
     user = found[2] or '',
-    created = tonumber(found[3]),
-    last_access = tonumber(found[4]),
+    created = read_time(found[3]),
+    last_access = read_time(found[4]),
     accessed = found[4],
     ttl = tonumber(found[5]),
     deadline = tonumber(found[6]),

@@ -1,6 +1,11 @@
 -- What the fields of a session's hash mean. KEYS.md names them.
 local LIVE = '1'
 
+-- A time as it is stored: in seconds or, where it is a whole number (which takes Redis less memory), in microseconds.
+local function read_time(stored)
+  return string.find(stored, '[.e]') and tonumber(stored) or tonumber(stored) / 1000000
+end
+
 -- When a session ends, and the mark of what ends it: '!' its absolute deadline, ':' its idle timeout.
 local function ending(last_access, ttl, deadline)
   local idle_end = ttl > 0 and last_access + ttl or math.huge

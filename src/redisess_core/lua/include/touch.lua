@@ -2,7 +2,7 @@
 -- in the indexes follows. Its keys are kept longer for it if kept_until(meta) is not *was_kept_until* any more.
 local was_kept_until, was_mark = kept_until(meta), meta.mark
 if now > meta.last_access then
-  meta.last_access, meta.accessed = now, now_text
+  meta.last_access, meta.accessed = now, now_stored
 end
 meta.expires, meta.mark = ending(meta.last_access, meta.ttl, meta.deadline)
 if meta.mark ~= was_mark then
