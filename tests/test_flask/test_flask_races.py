@@ -12,6 +12,7 @@ from flask import session
 from site_kit import cookies_set, kill_current, manager_of, send_token, visit
 from werkzeug.serving import make_server
 
+from redisess_core.tokens import session_id_of
 from redisess_flask import current_session, end_session, login, logout, logout_others, manager, sessions
 
 SECONDS = 20
@@ -88,28 +89,32 @@ def token(sessions):
     return sessions.create("lovelace", data={"a": 1, "list": []}).token
 
 
-ENDS = {
-    "killed": lambda app, sessions, token, clock: sessions.kill_user("lovelace"),
-    "signed out": lambda app, sessions, token, clock: visit(app, "/logout", send_token(token), "POST"),
-    "expired": lambda app, sessions, token, clock: clock.advance(1800),
-    "rotated": lambda app, sessions, token, clock: visit(app, "/login/lovelace", send_token(token), "POST"),
-}
+ENDS = ["killed", "signed out", "expired", "rotated"]
+
+
+@pytest.fixture
+def elsewhere(app, sessions, clock, told):
+    """End a token's session as another request, process or time itself does: `elsewhere("killed", token)`."""
+    ends = {
+        "killed": lambda token: sessions.kill_user("lovelace"),
+        "signed out": lambda token: visit(app, "/logout", send_token(token), "POST"),
+        "expired": lambda token: clock.advance(1800),
+        "rotated": lambda token: visit(app, "/login/lovelace", send_token(token), "POST"),
+    }
+
+    def end(how, token):
+        ends[how](token)
+        told.clear()
+
+    return end
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("end", ENDS)
 def test_what_a_request_changes_of_a_session_that_died_meanwhile_is_dropped(
-    slow, app, sessions, token, change, end, clock, caplog, told
+    slow, elsewhere, sessions, token, end, change
 ):
-    told_before = len(told)
-    session_id = sessions.authenticate(token).session_id
-
-    def meanwhile():
-        ENDS[end](app, sessions, token, clock)
-        del told[told_before:]
-
-    with caplog.at_level(logging.WARNING, "redisess"):
-        response = slow(CHANGES[change], meanwhile, token)
+    response = slow(CHANGES[change], lambda: elsewhere(end, token), token)
     assert (response.status_code, response.text) == (200, "as the view made it")
     assert not cookies_set(response)
     assert "Cache-Control" not in response.headers
@@ -117,25 +122,32 @@ def test_what_a_request_changes_of_a_session_that_died_meanwhile_is_dropped(
     assert sessions.count() == (1 if end == "rotated" else 0)
     for alive in sessions.get_all_sessions():
         assert dict(sessions.get(alive).data) == {"a": 1, "list": []}
-    assert [(name, said["session_id"]) for name, said in told] == [("session_interrupted", session_id)]
-    (warning,) = caplog.records
-    assert session_id in warning.getMessage()
-    assert token not in caplog.text
-    assert "lovelace" not in warning.getMessage()
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_request_that_only_read_a_session_that_died_meanwhile_writes_nothing(slow, app, sessions, token, end, clock):
-    response = slow(lambda: session["a"], lambda: ENDS[end](app, sessions, token, clock), token)
+def test_a_death_meanwhile_is_warned_of_by_its_handle_and_told_by_a_signal(slow, elsewhere, token, end, caplog, told):
+    with caplog.at_level(logging.WARNING, "redisess"):
+        slow(lambda: session.update(late=1), lambda: elsewhere(end, token), token)
+    handle = session_id_of(token)
+    assert [(name, said["session_id"]) for name, said in told] == [("session_interrupted", handle)]
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "redisess"]
+    assert handle in warning
+    assert "lovelace" not in warning
+    assert token not in caplog.text
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_request_that_only_read_a_session_that_died_meanwhile_writes_nothing(slow, elsewhere, sessions, token, end):
+    response = slow(lambda: session["a"], lambda: elsewhere(end, token), token)
     assert response.text == "as the view made it"
     assert not cookies_set(response)
     assert sessions.authenticate(token) is None
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_rolling_cookie_does_not_replace_the_one_that_another_tab_was_given(slow, app, sessions, end, clock):
+def test_a_rolling_cookie_does_not_replace_the_one_that_another_tab_was_given(slow, elsewhere, sessions, end):
     token = sessions.create("lovelace", data={"_permanent": True}).token
-    response = slow(nothing, lambda: ENDS[end](app, sessions, token, clock), token)
+    response = slow(nothing, lambda: elsewhere(end, token), token)
     assert response.text == "as the view made it"
     assert not cookies_set(response)
 
