@@ -22,12 +22,29 @@ _RETRIES = 2  # of a command whose connection broke: a pooled one does not know 
 
 
 def check_url(url: str) -> str:
-    """Return *url* if its scheme is one that is known here; the message shows no password."""
-    scheme = urlsplit(url).scheme
+    """Return *url* if a client can be made from it; messages show nothing of it but its scheme and options."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        raise ValueError("a URL that cannot be parsed given") from None
     if scheme not in SCHEMES:
         wanted = ", ".join(f"{known}://" for known in SCHEMES)
         raise ValueError(f"a URL with the scheme {scheme!r} given, one of {wanted} wanted")
+    if scheme != "memory":
+        _check_options(url)
     return url
+
+
+def _check_options(url: str) -> None:
+    """Make what a first command would make of the URL, short of the connection."""
+    try:
+        pool: Any = redis.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType]
+    except ValueError:  # its message shows the part of the URL that it took for a port or a number
+        raise ValueError("a URL with a wrong port, database or option given") from None
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        raise ValueError(f"a URL with an unknown option given: {error}") from None
 
 
 def connect(url: str) -> Any:
