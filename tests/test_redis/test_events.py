@@ -135,6 +135,14 @@ def test_a_session_whose_deadline_a_touch_reached_ended_by_its_lifetime(manager,
     assert [told(event) for event in events] == [(EXPIRED, session.session_id, "ada", EventReason.LIFETIME, None)]
 
 
+def test_a_session_whose_timeouts_end_together_ended_by_its_lifetime(manager, clock):
+    session = manager.create("ada", ttl=60, max_lifetime=60)
+    clock.advance(60)
+    with heard(manager) as events:
+        manager.count()
+    assert [told(event) for event in events] == [(EXPIRED, session.session_id, "ada", EventReason.LIFETIME, None)]
+
+
 def test_a_session_that_redis_expired_by_itself_is_told_too(manager, clock, redis_client, namespace):
     session = manager.create("ada")
     redis_client.delete(f"{{{namespace}:0}}:s:{session.session_id}")

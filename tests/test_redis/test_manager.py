@@ -593,6 +593,18 @@ def test_a_user_ranks_by_the_latest_access_among_the_sessions_left(manager, cloc
     assert manager.count_users(10) == 1
 
 
+def test_a_users_rank_never_moves_back(manager, clock):
+    earlier = manager.create("ada")
+    clock.advance(100)
+    manager.create("ada")
+    clock.advance(-50)
+    manager.create("bob")
+    assert manager.get(earlier.session_id).last_access == clock()
+    assert manager.get_all_users() == ["ada", "bob"]
+    clock.advance(50)
+    assert manager.get_all_users(10) == ["ada"]
+
+
 # ---- rotate
 
 
