@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
 
 import redis
@@ -29,6 +28,9 @@ from redisess_flask import (
     session_rotated,
     sessions,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 extension = Redisess()
 
