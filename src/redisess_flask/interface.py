@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import weakref
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -81,9 +83,13 @@ class FlaskExchange(BlockingExchange):
 
     def __init__(self, app: Flask, found: Found, **client: Any) -> None:
         self.app = app
-        self.context = _context()  # one that was copied for another thread has another
+        self._context = weakref.ref(_context())  # what a view leaves in `g` is not kept alive
         self.handling_request = False  # or it is of a test client's session_transaction
         super().__init__(state_of(app).manager, found, FlaskSession, **client)
+
+    def is_of_current_context(self) -> bool:
+        """Whether the current context is the request's own, and none that was copied from it for another thread."""
+        return self._context() is _context()
 
     def tell(self) -> None:
         """Send the signals of what happened, once."""
@@ -113,7 +119,7 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
-        if not self.opened:  # set for every request, as many apps do, it opens none for a static file
+        if self.exchange.handling_request and not self.opened:  # set for every request, it opens none for a static file
             self._permanent_once_open = bool(value)
             return
         if bool(value) == self.permanent:
@@ -172,7 +178,7 @@ class RedisessInterface(SessionInterface):
 
     def _send_cookie(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:
         permanent = cast("FlaskSession", exchange.session).permanent
-        lifetime = int(lifetime_of(app)) if permanent else None
+        lifetime = math.ceil(lifetime_of(app)) if permanent else None
         header = exchange.cookie_header(self.policy(app, secure=request.is_secure), max_age=lifetime)
         if header is not None:
             response.headers.add("Set-Cookie", header)
@@ -207,7 +213,7 @@ def exchange_of(request: Request) -> FlaskExchange:
 def finish(error: BaseException | None) -> None:
     """Carry out a sign-out of a request that raised past every handler: no response stored it."""
     exchange: FlaskExchange | None = request.environ.get(_EXCHANGE)
-    if error is None or exchange is None or exchange.context is not _context():
+    if error is None or exchange is None or not exchange.is_of_current_context():
         return
     try:
         exchange.close(failed=True)

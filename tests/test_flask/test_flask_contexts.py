@@ -9,6 +9,7 @@ from flask import (
     after_this_request,
     copy_current_request_context,
     flash,
+    g,
     get_flashed_messages,
     render_template_string,
     session,
@@ -201,6 +202,31 @@ def test_a_copied_context_that_fails_does_not_end_the_request_it_was_copied_from
     assert client.get("/me").json["data"] == {"message": "still open"}
 
 
+def test_what_a_view_leaves_in_g_goes_with_the_request(app, client):
+    import gc
+    import weakref
+
+    class Connection:
+        pass
+
+    left = []
+
+    @app.get("/leave")
+    def leave():
+        session["a"] = 1
+        g.connection = Connection()
+        left.append(weakref.ref(g.connection))
+        return ""
+
+    gc.collect()
+    gc.disable()
+    try:
+        client.get("/leave")
+        assert left[0]() is None
+    finally:
+        gc.enable()
+
+
 # Contexts of tests and scripts
 
 
@@ -332,6 +358,13 @@ def test_session_transaction_signs_in_and_makes_permanent(app, client):
         assert opened.user_id == "ada"
         opened.logout()
     assert client.get("/me").json["user"] is None
+
+
+def test_session_transaction_makes_a_session_permanent_and_nothing_else(app, client):
+    client.post("/set/a/1")
+    with client.session_transaction() as opened:
+        opened.permanent = True
+    assert client.get("/me").json["data"] == {"a": "1", "_permanent": True}
 
 
 def test_session_transaction_takes_the_arguments_of_a_request(app, client):

@@ -345,6 +345,15 @@ def test_a_session_that_becomes_permanent_gets_the_longer_life_and_back(app, cli
     assert client.get("/me").json["data"] == {}
 
 
+def test_a_signed_in_permanent_session_emptied_by_deletions_stays_permanent(lasting):
+    client = lasting.test_client()
+    client.post("/login/ada")
+    client.post("/set/a/b")
+    client.post("/pop/a")
+    assert client.get("/me").json["data"] == {"_permanent": True}
+    assert the_cookie(client.get("/")).attributes["max-age"] == str(5 * 3600)
+
+
 def test_a_permanent_session_that_a_sign_in_rotates_stays_permanent(lasting, clock):
     client = lasting.test_client()
     client.post("/set/a/b")
@@ -376,6 +385,18 @@ def test_a_lifetime_beyond_what_browsers_keep_is_cut_in_the_cookie_only(make_app
     client = app.test_client()
     assert the_cookie(client.post("/stay")).attributes["max-age"] == str(400 * 24 * 3600)
     assert client.post("/stay").json["left"] == pytest.approx(1000 * 24 * 3600, abs=60)
+
+
+def test_a_lifetime_of_less_than_a_second_sets_no_cookie_that_is_over_already(make_app):
+    app = make_app(PERMANENT_SESSION_LIFETIME=timedelta(seconds=0.5))
+
+    @app.post("/stay")
+    def stay():
+        session.permanent = True
+        session["a"] = 1
+        return ""
+
+    assert the_cookie(visit(app, "/stay", method="POST")).attributes["max-age"] == "1"
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, timedelta(0)])
