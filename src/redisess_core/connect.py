@@ -18,6 +18,9 @@ AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 
 SCHEMES = ("redis", "rediss", "unix", "memory")
 TIMEOUT = 1.0  # seconds, to connect and for a command; `?socket_timeout=` in the URL says otherwise
+_THREADS = 10_000  # connections of a blocking pool: one a thread, as many as the application has
+_CONNECTIONS = 100  # of an async pool: tasks beyond wait for one
+_PATIENCE = 5.0  # seconds that a task waits for a connection
 _RETRIES = 2  # of a command whose connection broke: a pooled one does not know that its server was restarted
 
 
@@ -52,16 +55,29 @@ def connect(url: str) -> Any:
     if urlsplit(check_url(url)).scheme == "memory":
         return _fakeredis().FakeRedis(server=_memory())
     client: Any = redis.Redis  # whose from_url is untyped in parts
-    return client.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(*_retry_policy()))
+    return client.from_url(
+        url,
+        socket_connect_timeout=TIMEOUT,
+        socket_timeout=TIMEOUT,
+        retry=Retry(*_retry_policy()),
+        max_connections=_THREADS,
+    )
 
 
 def connect_async(url: str) -> Any:
     """Make an async client, for the event loop that first uses it; nothing is sent yet."""
     if urlsplit(check_url(url)).scheme == "memory":
         return _fakeredis().FakeAsyncRedis(server=_memory())
-    client: Any = redis.asyncio.Redis  # likewise
-    return client.from_url(
-        url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=AsyncRetry(*_retry_policy())
+    pool: Any = redis.asyncio.BlockingConnectionPool  # likewise
+    return redis.asyncio.Redis.from_pool(
+        pool.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT,
+            socket_timeout=TIMEOUT,
+            retry=AsyncRetry(*_retry_policy()),
+            max_connections=_CONNECTIONS,
+            timeout=_PATIENCE,
+        )
     )
 
 

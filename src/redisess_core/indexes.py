@@ -45,18 +45,18 @@ class IndexPlans(SessionPlans[S]):
         args = (self.clock_argument(), secs)
         return until_done(Operation(script("count"), (*shard.indexes, index), args, decode))
 
-    def _members(self, shard: ShardKeys, index: bytes, secs: float) -> Steps[dict[bytes, float]]:
-        """Read a whole index by pages: members and their scores."""
+    def _members(self, shard: ShardKeys, index: bytes, secs: float, *, scan: bool = False) -> Steps[dict[bytes, float]]:
+        """Read a whole index by pages: members and their scores. *scan*: also those that fall meanwhile."""
         found: dict[bytes, float] = {}
         after = START
         while True:
-            members, after = yield from self._members_page(shard, index, secs, after)
+            members, after = yield from self._members_page(shard, index, secs, after, scan=scan)
             found.update(members)
             if after[1] == END:
                 return found
 
     def _members_page(
-        self, shard: ShardKeys, index: bytes, secs: float, after: Cursor
+        self, shard: ShardKeys, index: bytes, secs: float, after: Cursor, *, scan: bool
     ) -> Steps[tuple[dict[bytes, float], Cursor]]:
         def decode(reply: list[Any]) -> tuple[dict[bytes, float], Cursor]:
             if reply[0] == b"more":
@@ -67,7 +67,7 @@ class IndexPlans(SessionPlans[S]):
                 reply[2],
             )
 
-        args = (self.clock_argument(), secs, *after, MEMBERS_PAGE)
+        args = (self.clock_argument(), secs, *after, MEMBERS_PAGE, "scan" if scan else "")
         return until_done(Operation(script("members"), (*shard.indexes, index), args, decode))
 
     def _sessions(

@@ -49,6 +49,7 @@ class Together:
 
 
 PAUSE: Final = Pause()
+_AT_ONCE: Final = 16  # plans under way side by side: a pool of connections is for others too
 
 # What a plan of several steps yields; it is sent what comes of each.
 Steps = Generator[Operation[Any] | Together | Pause, Any, T]
@@ -217,7 +218,13 @@ class Awaiting(Runner):
                 await asyncio.sleep(steps.took)
                 steps.send(None)
             case Together(plans):
-                steps.send(await asyncio.gather(*(self._run(each) for each in plans)))
+                turns = asyncio.Semaphore(_AT_ONCE)
+
+                async def in_turn(plan: Plan[Any]) -> Any:
+                    async with turns:
+                        return await self._run(plan)
+
+                steps.send(await asyncio.gather(*(in_turn(each) for each in plans)))
             case step:
                 started = time.perf_counter()
                 try:

@@ -226,7 +226,7 @@ class SessionOperations(IndexPlans[S]):
     def get_all_users(self, secs: float = 0) -> Steps[list[str]]:
         """List the users with at least one live session, most recently active first; read in pages."""
         check_seconds("secs", secs)
-        return ranked([self._members(shard, shard.users, secs) for shard in self._shards])
+        return ranked([self._members(shard, shard.users, secs, scan=not secs) for shard in self._shards])
 
     @iteration
     def iter_sessions(self, secs: float = 0) -> Iteration[S]:
@@ -259,7 +259,7 @@ class SessionOperations(IndexPlans[S]):
             for shard in self._shards:
                 after = START
                 while True:
-                    members, after = yield from self._members_page(shard, shard.users, secs, after)
+                    members, after = yield from self._members_page(shard, shard.users, secs, after, scan=True)
                     yield Page([member.decode() for member in members])
                     if after[1] == END:
                         break

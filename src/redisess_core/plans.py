@@ -214,10 +214,11 @@ class SessionPlans(Generic[S]):
         *,
         owner: str | None = None,
         reason: EventReason = EventReason.KILLED,
-        successor: str = "",
+        successor: SessionState | None = None,
     ) -> Operation[bool]:
         """Plan the end of one session."""
-        args = (self.clock_argument(), session_id, reason.value, self._ttl, (owner or "").encode(), successor)
+        takes_its_place = ("", b"") if successor is None else (successor.session_id, (successor.user_id or "").encode())
+        args = (self.clock_argument(), session_id, reason.value, self._ttl, (owner or "").encode(), *takes_its_place)
         return Operation(script("kill"), self.session_keys(session_id), args, lambda reply: reply[0] == b"killed")
 
     def _move(
@@ -250,7 +251,7 @@ class SessionPlans(Generic[S]):
         if fresh:
             killed = yield self.plan_kill(session.session_id, reason=EventReason.LOGOUT)
         else:
-            killed = yield self.plan_kill(session.session_id, reason=EventReason.ROTATED, successor=moved.session_id)
+            killed = yield self.plan_kill(session.session_id, reason=EventReason.ROTATED, successor=moved)
         session.mark_gone()
         if not killed:  # it died meanwhile, and dead stays dead
             yield self.plan_kill(moved.session_id, reason=EventReason.ROTATED)

@@ -307,12 +307,14 @@ def test_nothing_unbounded_is_ever_run(manager, wire):
     with wire() as seen:
         run_every_operation(manager)
     ran = {command.name for command in seen.in_scripts}
-    assert not ran & {"KEYS", "SCAN", "SMEMBERS", "FLUSHDB", "FLUSHALL", "HSCAN", "ZSCAN", "SORT"}
+    assert not ran & {"KEYS", "SCAN", "SMEMBERS", "FLUSHDB", "FLUSHALL", "HSCAN", "SORT"}
     for command in seen.in_scripts:
         if command.name in ("ZRANGE", "ZREVRANGE"):
             assert 0 <= int(command.args[2]) - int(command.args[1]) < 1000, command
         elif command.name.startswith("ZRANGEBY"):
             assert int(command.args[command.args.index("LIMIT") + 2]) <= 1000, command
+        elif command.name == "ZSCAN":
+            assert int(command.args[command.args.index("COUNT") + 1]) < 1000, command
 
 
 # ---- slices: the exceptions that are named
@@ -356,7 +358,8 @@ def test_a_namespace_is_read_by_pages(clocked, filler, wire):
         filler.create(f"user{number}")
     with wire() as seen:
         assert len({session.session_id for session in clocked.iter_sessions()}) == 250
-    assert seen.names == ["EVALSHA"] * 3
+    assert set(seen.names) == {"EVALSHA"}
+    assert 3 <= len(seen) <= 5  # a scan gives some more or less than a page's size
 
 
 def test_an_iteration_reads_no_page_before_it_is_asked_for(clocked, filler, wire):
@@ -366,9 +369,9 @@ def test_an_iteration_reads_no_page_before_it_is_asked_for(clocked, filler, wire
         sessions = iter(clocked.iter_sessions())
     assert seen.commands == []
     with wire() as seen:
-        for _ in range(100):
+        for _ in range(50):
             next(sessions)
     assert seen.names == ["EVALSHA"]
     with wire() as seen:
-        next(sessions)
-    assert seen.names == ["EVALSHA"]
+        assert len(list(sessions)) >= 200
+    assert 2 <= len(seen) <= 4

@@ -77,7 +77,6 @@ class RequestSessionState(MutableMapping[str, Any]):
         self._write()
         self._assigned[check_data_key(key)] = values.encode(value, key)
         self._values[key] = value
-        self._deleted.discard(key)
 
     def __delitem__(self, key: str) -> None:
         self._write()
