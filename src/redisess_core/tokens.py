@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib
 import re
 import secrets
-from contextlib import suppress
-from typing import Any
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 MAX_SHARDS = len(ALPHABET) ** 2
@@ -24,21 +21,6 @@ _SESSION = "s"
 _RANDOM_LENGTH = 26
 _SHARD_OF = {a + b: i * len(ALPHABET) + j for i, a in enumerate(ALPHABET) for j, b in enumerate(ALPHABET)}
 _NAME_OF = {shard: name for name, shard in _SHARD_OF.items()}
-
-
-def _find_sha256() -> Any:
-    """Return Python's own SHA-256, if it was built with one.
-
-    A token is digested for every request, and for so few bytes OpenSSL takes several times as long: beside a round
-    trip, 5 microseconds of 40.
-    """
-    for name in ("_sha2", "_sha256"):  # from Python 3.12 on, and before
-        with suppress(ImportError):
-            return importlib.import_module(name).sha256
-    return hashlib.sha256
-
-
-_sha256 = _find_sha256()
 _TOKEN = re.compile(rf"{_VERSION}[a-z2-7]{{{2 + _RANDOM_LENGTH}}}", re.ASCII)
 _SESSION_ID = re.compile(rf"{_SESSION}[a-z2-7]{{2}}[0-9a-f]{{{SESSION_ID_LENGTH - 3}}}", re.ASCII)
 
@@ -51,8 +33,7 @@ def new_token(shard: int) -> str:
 
 def session_id_of(token: str) -> str:
     """Derive the session id from *token*; there is no way back."""
-    digest: str = _sha256(token.encode("ascii")).hexdigest()
-    return _SESSION + token[1:3] + digest[: SESSION_ID_LENGTH - 3]
+    return _SESSION + token[1:3] + hashlib.sha256(token.encode("ascii")).hexdigest()[: SESSION_ID_LENGTH - 3]
 
 
 def random_shard(shards: int) -> int:
