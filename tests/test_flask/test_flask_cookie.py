@@ -86,6 +86,12 @@ def test_each_of_flasks_cookie_settings_counts_when_it_is_set_and_when_it_is_rem
     assert {name: text for name, text in removed.attributes.items() if name not in ("expires", "max-age")} == expected
 
 
+def test_without_any_path_the_cookie_is_for_the_whole_host(make_app):
+    app = make_app(APPLICATION_ROOT=None)
+    cookie = the_cookie(visit(app, "/login/ada", method="POST", base_url="http://localhost"))
+    assert cookie.attributes["path"] == "/"
+
+
 @pytest.mark.parametrize("name", ["sid", "__Host-sid", "__Secure-sid"])
 def test_the_cookies_name_is_the_apps(make_app, name):
     client = make_app(SESSION_COOKIE_NAME=name).test_client()
