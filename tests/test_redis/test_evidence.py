@@ -320,7 +320,7 @@ def test_cve_2024_35220_fastify_the_servers_deadline_decides_whatever_the_client
     assert manager.authenticate(session.token) is None
 
 
-@pytest.mark.parametrize("ttl", [0.001, 0.4, 0.999, 1e-9])
+@pytest.mark.parametrize("ttl", [1e-6, 0.001, 0.4, 0.999])
 def test_a_positive_ttl_never_becomes_immortal_unlike_better_auth_10992(manager, clock, redis_client, left, ttl):
     session = manager.create("ada", ttl=ttl)
     assert session.expires < math.inf
