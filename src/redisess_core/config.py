@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -18,6 +19,8 @@ UserId = str | int | UUID
 LimitPolicy = Literal["evict", "refuse"]
 
 MAX_ID_BYTES: Final = 256
+MAX_KEYS: Final = 1000  # that one call names: what a script reads or writes is bounded
+MIN_SECONDS: Final = 1e-6
 MAX_CLIENT_LENGTH: Final = 256  # characters of an address or a user agent that are kept
 CLUSTER_SHARDS: Final = 64
 
@@ -75,7 +78,9 @@ def check_seconds(name: str, value: object) -> float:
         raise TypeError(f"{name}: {type(value).__name__} given, a number of seconds wanted")
     if not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{name}: {value!r} given, a finite number of seconds wanted, 0 or more")
-    return value
+    if 0 < value < MIN_SECONDS:
+        raise ValueError(f"{name}: {value!r} given, 0 or at least a microsecond wanted")
+    return int(value) if isinstance(value, int) else float(value)  # a subclass may be written in a way of its own
 
 
 def check_count(name: str, value: object) -> int:
@@ -119,13 +124,22 @@ def check_several(name: str, value: object) -> list[Any]:
     """Return one `str`, or what an iterable of several gives, as a list; what each may be is a matter of its own."""
     if not isinstance(value, Iterable):
         raise TypeError(f"{name}: {type(value).__name__} given, a str or several wanted")
-    return [value] if isinstance(value, str) else list(cast("Iterable[object]", value))
+    several = [value] if isinstance(value, str) else list(cast("Iterable[object]", value))
+    check_number(name, len(several))
+    return several
+
+
+def check_number(name: str, number: int) -> None:
+    """Refuse more than one call may name."""
+    if number > MAX_KEYS:
+        raise ValueError(f"{name}: {number} given, at most {MAX_KEYS} at a time wanted")
 
 
 def check_data(data: object) -> Mapping[str, Any]:
     """Return *data* if it is a mapping whose keys can name values of session data."""
     if not isinstance(data, Mapping):
         raise TypeError(f"session data: {type(data).__name__} given, a mapping wanted")
+    check_number("keys of session data", len(cast("Mapping[object, Any]", data)))
     for key in cast("Mapping[object, Any]", data):
         check_data_key(key)
     return cast("Mapping[str, Any]", data)
@@ -139,7 +153,8 @@ def check_fields(names: object, reserved: frozenset[str]) -> tuple[str, ...]:
     for name in cast("Iterable[object]", names):
         if not isinstance(name, str):
             raise TypeError(f"additional_fields: a {type(name).__name__} given among them, names wanted")
-        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        normal = unicodedata.normalize("NFKC", name)  # as Python writes names
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != normal:
             raise ValueError(f"additional_fields: {name!r} given, a Python name without a leading underscore wanted")
         if name in reserved:
             raise ValueError(

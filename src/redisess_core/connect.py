@@ -46,8 +46,8 @@ def _check_options(url: str) -> None:
         raise ValueError("a URL with a wrong port, database or option given") from None
     try:
         pool.connection_class(**pool.connection_kwargs)
-    except TypeError as error:
-        raise ValueError(f"a URL with an unknown option given: {error}") from None
+    except (TypeError, redis.RedisError) as error:
+        raise ValueError(f"a URL with an unknown or wrong option given: {error}") from None
 
 
 def connect(url: str) -> Any:

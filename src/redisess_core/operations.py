@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from redisess_core import tokens
 from redisess_core.config import (
     UserId,
+    check_flag,
     check_handle,
     check_seconds,
     check_several,
@@ -81,6 +82,7 @@ class SessionOperations(IndexPlans[S]):
 
         A malformed token never reaches Redis. One script, O(fields); a touch, O(log sessions).
         """
+        check_flag("touch", touch)
         if tokens.token_shard(check_handle("token", token), self.shards) is None:
             return nothing(None)
         return self.plan_authenticate(token, touch=touch)
@@ -153,7 +155,7 @@ class SessionOperations(IndexPlans[S]):
         """
         user = check_user_id(user_id)
         shard = self._user_shard(user)
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
 
         def steps() -> Steps[list[S]]:
             found: dict[str, S] = {}
@@ -204,13 +206,13 @@ class SessionOperations(IndexPlans[S]):
     @operation
     def count(self, secs: float = 0) -> Steps[int]:
         """Count live sessions; with *secs*, those accessed in the last so many seconds (`touch_interval` may lag)."""
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
         return summed([self._count(shard, shard.activity, secs) for shard in self._shards])
 
     @operation
     def count_users(self, secs: float = 0) -> Steps[int]:
         """Count users with a live session; with *secs*, those active in the last so many seconds."""
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
         return summed([self._count(shard, shard.users, secs) for shard in self._shards])
 
     @operation
@@ -219,13 +221,13 @@ class SessionOperations(IndexPlans[S]):
 
         Read in pages: complete for what lives throughout, not a snapshot.
         """
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
         return ranked([self._members(shard, shard.activity, secs) for shard in self._shards])
 
     @operation
     def get_all_users(self, secs: float = 0) -> Steps[list[str]]:
         """List the users with at least one live session, most recently active first; read in pages."""
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
         return ranked([self._members(shard, shard.users, secs, scan=not secs) for shard in self._shards])
 
     @iteration
@@ -234,7 +236,7 @@ class SessionOperations(IndexPlans[S]):
 
         A session that is accessed meanwhile can come twice. Nothing is touched.
         """
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
 
         def steps() -> Iteration[S]:
             for shard in self._shards:
@@ -253,7 +255,7 @@ class SessionOperations(IndexPlans[S]):
 
         A user who is active meanwhile can come twice.
         """
-        check_seconds("secs", secs)
+        secs = check_seconds("secs", secs)
 
         def steps() -> Iteration[str]:
             for shard in self._shards:
@@ -322,6 +324,6 @@ class SessionOperations(IndexPlans[S]):
 
 def reserved_names() -> frozenset[str]:
     """Return the names that an additional field would hide."""
-    plans = (vars(SessionOperations)[name].plan for name in ("create", "rotate"))
+    plans = [mark.plan for mark in vars(SessionOperations).values() if hasattr(mark, "plan")]
     arguments = {name for plan in plans for name in inspect.signature(plan).parameters}
     return frozenset({*dir(Session), *dir(AsyncSession), *arguments, "transport", "request"})

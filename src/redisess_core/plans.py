@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from redisess_core import tokens
@@ -43,8 +44,10 @@ class SessionPlans(Generic[S]):
         self.options = options
         self.namespace: Final = options.namespace
         self.additional_fields: Final = options.additional_fields
-        self.ttl: Final = options.ttl
-        self.max_lifetime: Final = options.max_lifetime
+        self.ttl: Final = check_seconds("ttl", options.ttl)
+        self.max_lifetime: Final = (
+            None if options.max_lifetime is None else check_seconds("max_lifetime", options.max_lifetime)
+        )
         self.touch_interval: Final = options.touch_interval
         self.max_sessions_per_user: Final = options.max_sessions_per_user
         self.on_limit: Final = options.on_limit
@@ -78,7 +81,12 @@ class SessionPlans(Generic[S]):
 
     def clock_argument(self) -> bytes:
         """Return what scripts take for the time: that of the `clock`, or nothing for the server's."""
-        return b"" if self.clock is None else repr(float(self.clock())).encode()
+        if self.clock is None:
+            return b""
+        now = float(self.clock())
+        if not math.isfinite(now):
+            raise ValueError(f"clock: {now} given, seconds since the epoch wanted")
+        return repr(now).encode()
 
     def session_keys(self, session_id: str) -> tuple[bytes, ...]:
         """Return the keys of a script about one session; its shard is part of the id."""

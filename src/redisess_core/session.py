@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from redisess_core import values
-from redisess_core.config import check_data_key, check_several
+from redisess_core.config import check_data_key, check_number, check_several
 from redisess_core.errors import SessionGone
 from redisess_core.operation import Awaiting, Blocking, Operation, operation
 from redisess_core.record import (
@@ -127,6 +127,7 @@ class SessionMethods(SessionState):
     @operation
     def delete(self, *keys: str) -> Operation[int]:
         """Remove session data; return how many of the keys were there. Raises `SessionGone`."""
+        check_number("keys of session data", len(keys))
         changed: Changes = {DATA + check_data_key(key).encode(): None for key in keys}
 
         def decode(result: Stored) -> int:

@@ -193,14 +193,17 @@ class RedisessInterface(SessionInterface):
 
     def policy(self, app: Flask, *, secure: bool) -> CookiePolicy:
         """Return how the app's cookie is set now; *secure* for a request that came by https."""
+        name, same_site = self.get_cookie_name(app), self.get_cookie_samesite(app)
         partitioned = bool(_config(app).get("SESSION_COOKIE_PARTITIONED"))
+        prefixed = name.lower().startswith(("__host-", "__secure-"))
+        wants_secure = partitioned or prefixed or (same_site or "").lower() == "none"
         return _cookie_policy(
-            name=self.get_cookie_name(app),
+            name=name,
             path=self.get_cookie_path(app) or "/",
             domain=self.get_cookie_domain(app) or None,
-            secure=bool(self.get_cookie_secure(app)) or secure or partitioned,
+            secure=bool(self.get_cookie_secure(app)) or secure or wants_secure,  # browsers refuse it without
             http_only=bool(self.get_cookie_httponly(app)),
-            same_site=self.get_cookie_samesite(app),
+            same_site=same_site,
             partitioned=partitioned,
         )
 

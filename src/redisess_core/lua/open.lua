@@ -72,5 +72,9 @@ if live then
 end
 if size == 0 then
   heal(id, nil, tonumber(ARGV[3]))
+elseif expires then -- it has expired: whatever the clock does next, it stays dead
+  redis.call('DEL', key)
+  leave(id, user or '')
+  publish('expired', id, user or '', string.format('%.17g', expires), mark == '!' and 'lifetime' or 'idle')
 end
 return {}

@@ -154,6 +154,8 @@ class Exchange(Generic[R]):
                 yield from self._rolling(session.current, known_to_live=stored)
         except SessionGone as gone:
             self._interrupt(gone.session_id)
+        except SessionLimitReached:
+            raise  # of the sign-in alone: what answers it can still use the session
         except Exception:
             self._failed = True
             raise
