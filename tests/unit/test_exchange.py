@@ -669,9 +669,28 @@ def test_a_refused_sign_in_that_was_caught_waits_no_longer_and_the_rest_is_store
     assert dict(strict.authenticate(visitor.token).data) == {"cart": 1, "note": 1}
 
 
-def test_a_refused_switch_of_users_that_was_caught_still_signs_the_first_one_out(strict):
-    bob = strict.create("bob")
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_refused_switch_of_users_that_was_caught_leaves_the_first_one_signed_in(strict, twice):
+    bob = strict.create("bob", data={"a": 1})
     request = OneRequest(strict, bob.token).open()
+    if twice:
+        request.session.login("eve")
+    request.session.login("ada")
+    request.session["b"] = 1
+    with pytest.raises(SessionLimitReached):
+        request.save()
+    assert (request.session.user_id, request.session.token, dict(request.session)) == ("bob", bob.token, {"a": 1})
+    assert said(request.close()) == NOTHING
+    assert strict.authenticate(bob.token).data == {"a": 1}
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_sign_out_before_a_refused_sign_in_that_was_caught_stays_one(strict, twice):
+    bob = strict.create("bob", data={"a": 1})
+    request = OneRequest(strict, bob.token).open()
+    request.session.logout()
+    if twice:
+        request.session.login("eve")
     request.session.login("ada")
     with pytest.raises(SessionLimitReached):
         request.save()

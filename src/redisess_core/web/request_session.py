@@ -34,6 +34,7 @@ class SignIn:
     ttl: float | None
     fields: Changes
     transport: TransportName | None
+    implies_sign_out: bool  # of another user, whose session this one was
 
 
 class RequestSessionState(MutableMapping[str, Any]):
@@ -220,9 +221,10 @@ class RequestSessionState(MutableMapping[str, Any]):
             raise ValueError(f'transport: {transport!r} given, "cookie", "header" or None wanted')
         manager = self.exchange.manager
         encoded = manager.encode_declared(fields)
+        left_before = self.leaving and not (self.sign_in and self.sign_in.implies_sign_out)
         if self.user_id not in (None, user):
             self.logout()
-        self.sign_in = SignIn(user, ttl, encoded, transport)
+        self.sign_in = SignIn(user, ttl, encoded, transport, implies_sign_out=self.leaving and not left_before)
         self.new_token = manager.new_token(user)
 
     def logout(self) -> None:
@@ -256,7 +258,9 @@ class RequestSessionState(MutableMapping[str, Any]):
         return False
 
     def drop_sign_in(self) -> None:
-        """Forget a sign-in that was refused."""
+        """Forget a sign-in that was refused, and the sign-out of another user that it would have been."""
+        if self.sign_in is not None and self.sign_in.implies_sign_out:
+            self.begin(self.current)
         self.sign_in = self.new_token = None
 
     def drop_changes(self) -> None:
