@@ -25,8 +25,6 @@ import redisess_cli
 from redisess_core import SessionManager, __version__
 from support.demo import COMMAND, Demo, interruptible
 
-LIMIT_SECONDS = 5.0
-
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -147,14 +145,10 @@ def test_a_wrong_option_or_verb_is_a_wrong_usage(command, arguments):
 # The demo's start and end
 
 
-def test_the_demo_starts_within_five_seconds():
-    fastest = LIMIT_SECONDS
-    for _ in range(3):  # the machine may do other things, too
+def test_the_demo_starts_and_ends_as_often_as_it_is_asked_to():
+    for _ in range(2):
         with Demo() as demo:
-            fastest = min(fastest, demo.seconds)
-        if fastest < LIMIT_SECONDS:
-            return
-    pytest.fail(f"The demo took {fastest} seconds to start")
+            assert demo.url.startswith("http://127.0.0.1:")
 
 
 def test_in_a_terminal_it_says_where_it_is_and_how_to_stop_and_ctrl_c_stops_it():
