@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from flask import Blueprint, abort, get_flashed_messages, redirect, send_file, session
+from flask import Blueprint, abort, flash, get_flashed_messages, redirect, send_file, session
 from site_kit import cookies_set, manager_of, token_of, vary_of, visit
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
@@ -382,6 +382,43 @@ def test_a_handler_that_fails_is_an_error_of_the_program(away, when):
     response = ask(away(register), when)
     assert response.status_code == 500
     assert not cookies_set(response)
+
+
+def test_a_before_request_registered_before_redisess_does_not_spoil_the_answer(away):
+    def early(app):
+        @app.before_request
+        def look():
+            session.get("a")
+
+        @app.after_request
+        def look_again(response):
+            session.get("a")
+            return response
+
+    site = away(before=early)
+    site.plug.pull()
+    assert site.client.get("/me").status_code == 503
+
+
+def test_a_refused_sign_in_may_be_answered_with_a_message_and_a_redirect(limited):
+    app = limited()
+
+    @app.errorhandler(SessionLimitReached)
+    def handle(error):
+        flash("too many devices")
+        return redirect("/messages")
+
+    @app.get("/messages")
+    def messages():
+        return {"user": current_session.user_id, "messages": get_flashed_messages()}
+
+    client = app.test_client()
+    client.post("/set/cart/tea")
+    assert client.post("/login/ada", follow_redirects=True).json == {"user": None, "messages": ["too many devices"]}
+    assert client.get("/me").json["data"] == {"cart": "tea"}
+    bob = app.test_client()
+    bob.post("/login/bob")
+    assert bob.post("/login/ada", follow_redirects=True).json == {"user": "bob", "messages": ["too many devices"]}
 
 
 def test_an_error_page_may_use_the_session_that_could_not_be_opened_and_nothing_is_stored(away):
