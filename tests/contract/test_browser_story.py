@@ -159,7 +159,7 @@ def test_a_limit_ends_the_device_of_longest_ago_or_refuses_the_new_one(open_site
 
 def test_redis_away_signs_nobody_out(open_site, start_server):
     server = start_server()
-    with open_site(f"{server.url}?socket_timeout=0.2") as site:
+    with open_site(server.url) as site:
         browser, stranger = site.browser(), site.browser()
         browser.sign_in("ada")
         token = browser.token

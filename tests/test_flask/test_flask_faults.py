@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import redis
 from flask import Blueprint, abort, flash, get_flashed_messages, redirect, send_file, session
-from site_kit import cookies_set, manager_of, token_of, vary_of, visit
+from site_kit import cookies_set, manager_of, send_token, token_of, vary_of, visit
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from redisess_core import RedisessError, SessionDataTooLarge, SessionGone, SessionLimitReached, StoreUnavailable
@@ -91,7 +91,7 @@ def test_redis_away_is_answered_with_503_and_leaves_the_cookie_alone(away, when,
 @BOTH
 def test_nobody_is_signed_out_by_a_redis_that_paused(make_app, start_server, when):
     server = start_server()
-    app = make_app(REDISESS_URL=server.url + "?socket_timeout=0.1")
+    app, hasty = (make_app(REDISESS_URL=f"{server.url}?socket_timeout={secs}") for secs in (1, 0.1))
 
     @app.post("/save")
     def save():
@@ -99,15 +99,16 @@ def test_nobody_is_signed_out_by_a_redis_that_paused(make_app, start_server, whe
         session["late"] = 1
         return "saved"
 
-    client = app.test_client()
-    client.post("/login/ada")
+    sent = send_token(manager_of(app).create("ada").token)
     if when == "open":
         server.pause()
-        assert client.get("/me").status_code == 503
+        response = visit(hasty, "/me", sent)
     else:
-        assert client.post("/save").status_code == 503
+        response = visit(app, "/save", sent, "POST")
+    assert response.status_code == 503
+    assert not cookies_set(response)
     server.resume()
-    assert client.get("/me").json["user"] == "ada"
+    assert visit(app, "/me", sent).json["user"] == "ada"
 
 
 def test_a_redis_that_is_stopped_is_away_and_a_restart_goes_unnoticed_but_for_what_it_forgot(make_app, start_server):
