@@ -440,6 +440,25 @@ class Lane:
         self.list_users(secs)
         self.iterate(secs)
 
+    def look_first(self, how: str) -> None:
+        """Look in one way only at what is held, before anything else looks."""
+        if how == "iterate":
+            self.iterate(0)
+        elif how in {"list_for_user", "oldest"}:
+            for user in {one.user for one in self.sessions.values() if one.user is not None}:
+                if how == "oldest":
+                    self.oldest(user, -1, touch=False)
+                else:
+                    self.list_for_user(user, 0, -1)
+        else:
+            options: dict[str, dict[str, Any]] = {
+                "authenticate": {"touch": False, "hold": False},
+                "read_data": {"keys": ["k"]},
+                "write": {"ttl": None, "fields": {}},
+            }
+            for handle in [handle for handle, held in self.held.items() if held is not None]:
+                getattr(self, how)(handle, **options.get(how, {}))
+
     def look_at_keys(self) -> None:
         """Every key goes by itself in time, none before its sessions do; immortal ones hold theirs."""
         kept = {key: self.raw.pttl(key) for key in self.raw.scan_iter(match=f"{{{self.manager.namespace}:*")}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TESTS = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])}
 DEADLINE = 30.0
 blocking_only = pytest.mark.parametrize("colour", ["blocking"])
 
@@ -85,29 +86,30 @@ class Workers:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=os.environ | {"PYTHONPATH": str(TESTS)},
+                env=ENVIRONMENT,
             )
             for body in bodies
         ]
 
     def __enter__(self) -> Workers:
-        for process in self.processes:
-            if process.stdout.readline() != "ready\n":
-                pytest.fail(process.communicate(timeout=DEADLINE)[1])
+        ready = [process.stdout.readline() for process in self.processes]
+        if ready != ["ready\n"] * len(ready):
+            for process in self.processes:
+                process.kill()
+            pytest.fail("\n".join(process.communicate(timeout=DEADLINE)[1] for process in self.processes))
         for process in self.processes:
             process.stdin.write("go\n")
             process.stdin.flush()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.results: list[Any] = []
         for process in self.processes:
             if kind is not None:
                 process.kill()
-            out, err = process.communicate(timeout=DEADLINE)
-            if kind is None:
-                assert (process.returncode, err) == (0, ""), err
-                self.results.append(json.loads(out))
+        ended = [(process.communicate(timeout=DEADLINE), process.returncode) for process in self.processes]
+        if kind is None:
+            assert [(code, err) for (_, err), code in ended] == [(0, "")] * len(ended)
+            self.results = [json.loads(out) for (out, _), _ in ended]
 
 
 @pytest.fixture
@@ -200,9 +202,9 @@ result = {"stored": 0, "gone": 0}
 session = manager.authenticate(given["token"])
 while result["gone"] < 50:
     try:
-        session.set("key", result["stored"])
-        session.write()
         result["stored"] += 1
+        session.set(name, result["stored"])
+        session.write()
     except SessionGone:
         assert manager.get(session.session_id) is None
         result["gone"] += 1
@@ -212,8 +214,9 @@ while result["gone"] < 50:
 def test_late_writes_of_other_processes_never_revive_a_session(make_manager, workers, keys):
     manager = make_manager(touch_interval=0)
     session = manager.create("ann")
-    with workers([LATE_WRITER] * 2, {"token": session.token}, touch_interval=0) as running:
-        eventually(lambda: (session.get("key") or 0) > 10, "writes of another process")
+    bodies = [f"name = {name!r}\n{LATE_WRITER}" for name in "ab"]
+    with workers(bodies, {"token": session.token}, touch_interval=0) as running:
+        eventually(lambda: min(session.get(["a", "b"], 0)) > 5, "writes of both processes")
         assert manager.kill(session.session_id)
         assert keys() == set()
     assert keys() == set()
@@ -535,7 +538,7 @@ def run_script(script: str, *arguments: str) -> None:
         text=True,
         timeout=DEADLINE,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=ENVIRONMENT,
     )
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     assert ran.stdout == "done\n"
