@@ -242,11 +242,44 @@ def test_a_touch_never_moves_the_absolute_deadline(make_manager, clock):
     for _ in range(3):
         clock.advance(8)
         session = manager.get(session.session_id)
+        assert manager.count() == manager.count_for_user("ann") == 1
+        assert manager.wipe() == 0
     assert session.last_access == session.created + 24
     assert session.expires == session.created + 25
     clock.advance(1)
     assert manager.get(session.session_id) is None
     assert manager.count() == 0
+
+
+def test_whichever_end_comes_first_is_the_end(manager, clock, events):
+    """A ttl that is changed makes it now the idle timeout, now the absolute deadline; it ends, and is told, once."""
+    told = events(manager)
+    session = manager.create("ann", ttl=10, max_lifetime=50)
+    for ttl in (100, 20, 60, 0, 5):
+        clock.advance(4)
+        session.ttl = ttl
+        session.write()
+        assert session.expires == session.created + min(session.last_access - session.created + (ttl or 60), 50)
+        clock.advance(0.5)
+        assert manager.count() == 1
+        assert manager.wipe() == 0
+    clock.set(session.last_access + 5)
+    assert manager.count() == manager.count_users() == 0
+    assert manager.wipe() == 0
+    assert [(event.kind, event.reason) for event in told()] == [
+        (EventKind.CREATED, None),
+        (EventKind.EXPIRED, EventReason.IDLE),
+    ]
+
+
+def test_a_session_whose_end_became_earlier_is_gone_then(manager, clock):
+    session, beside = manager.create("ann", ttl=100, max_lifetime=30), manager.create("ann", ttl=1000)
+    session.ttl = 10
+    session.write()
+    clock.advance(10)
+    assert manager.get_all_sessions() == [beside.session_id]
+    clock.advance(20)
+    assert manager.count() == manager.count_for_user("ann") == 1
 
 
 # ---- swept by traffic, told once
