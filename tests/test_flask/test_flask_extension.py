@@ -112,6 +112,15 @@ def test_importing_the_adapter_does_not_import_flask_login():
     assert run.stdout.strip() == "False"
 
 
+def test_nothing_is_missed_where_flask_login_is_not_installed(bare_app, monkeypatch):
+    monkeypatch.setitem(sys.modules, "flask_login", None)
+    app = bare_app(REDISESS_URL="memory://")
+    Redisess(app)
+    client = furnish(app).test_client()
+    client.post("/login/ada")
+    assert client.get("/me").json["user"] == "ada"
+
+
 # Configuration
 
 

@@ -79,6 +79,8 @@ def test_changes_show_in_the_mapping_at_once(request_of, stored):
     assert dict(session) == {"map": {"x": {1}}, "b": 2, "c": 3, "d": []}
     for gone in ("a", "list"):
         with pytest.raises(KeyError):
+            session[gone]
+        with pytest.raises(KeyError):
             del session[gone]
 
 
