@@ -575,6 +575,23 @@ def test_the_limit_evicts_where_it_does_not_refuse(make_app, clock):
     assert [client.get("/me").json["user"] for client in clients] == [None, "ada", "ada"]
 
 
+def test_an_after_request_that_signs_in_whatever_the_answer_is_refused_in_the_end(limited):
+    app = limited()
+    tried = []
+
+    @app.after_request
+    def insist(response):
+        tried.append(response.status_code)
+        login("ada")
+        return response
+
+    response = visit(app, "/")
+    assert response.status_code in (403, 500)
+    assert len(tried) <= 3
+    assert not cookies_set(response)
+    assert manager_of(app).count() == 1
+
+
 def test_a_user_at_the_limit_may_sign_in_again_in_the_same_browser(limited):
     client = limited().test_client()
     client.post("/login/bob")

@@ -657,6 +657,26 @@ def test_a_refused_sign_in_raises_at_the_end_and_leaves_everything_as_it_was(str
     assert strict.count_for_user("ada") == 1
 
 
+def test_what_answers_a_refused_sign_in_is_stored_but_no_second_one_is_tried_for_ever(strict):
+    request = OneRequest(strict, strict.create(None, data={"cart": 1}).token).open()
+    for note in ("first", "second"):
+        request.session["note"] = note
+        request.session.login("ada")
+        with pytest.raises(SessionLimitReached):
+            request.close()
+    line = Line(strict)
+    request.session.login("ada")
+    with line.seen() as scripts:
+        assert said(request.close()) == NOTHING
+    assert scripts == []
+    answered = OneRequest(strict).open()
+    answered.session.login("ada")
+    with pytest.raises(SessionLimitReached):
+        answered.close()
+    answered.session["message"] = "too many"
+    assert said(answered.close()) == (CookieChange.SET, True, False, [("created", None)])
+
+
 def test_a_refused_sign_in_that_was_caught_waits_no_longer_and_the_rest_is_stored(strict):
     visitor = strict.create(None, data={"cart": 1})
     request = OneRequest(strict, visitor.token).open()

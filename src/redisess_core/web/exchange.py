@@ -91,7 +91,7 @@ class Exchange(Generic[R]):
         self.outcome = Outcome()
         self._ip, self._user_agent = ip, user_agent
         self._opening_error: Exception | None = None
-        self._failed = False
+        self._failed = self._refused = False
         self.session: R = session_class(self)
         if found.token is None:
             self.session.opened = True
@@ -155,7 +155,8 @@ class Exchange(Generic[R]):
         except SessionGone as gone:
             self._interrupt(gone.session_id)
         except SessionLimitReached:
-            raise  # of the sign-in alone: what answers it can still use the session
+            self._failed, self._refused = self._refused, True  # what answers it can still use the session, once
+            raise
         except Exception:
             self._failed = True
             raise
