@@ -8,10 +8,12 @@ import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from flask import Flask
 
-from redisess_core import SessionManager
+import redisess_flask  # noqa: F401  registers its own types here, not first in a page
+from redisess_core import SessionManager, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,11 +48,12 @@ def code_of(page: Path, url: str) -> str:
 
 @contextmanager
 def page_run(page: Path, url: str) -> Iterator[dict[str, Any]]:
-    """Run the Python of a page as one module; close what it opened."""
+    """Run the Python of a page as one module; close what it opened, and forget the types that it registered."""
     module: dict[str, Any] = {"__name__": "page"}
     try:
-        exec(compile(code_of(page, url), page, "exec", dont_inherit=True), module)
-        yield module
+        with patch.dict(values._BY_TAG), patch.dict(values._BY_TYPE):
+            exec(compile(code_of(page, url), page, "exec", dont_inherit=True), module)
+            yield module
     finally:
         for value in module.values():
             if type(value) is SessionManager:
