@@ -19,7 +19,7 @@ UserId = str | int | UUID
 LimitPolicy = Literal["evict", "refuse"]
 
 MAX_ID_BYTES: Final = 256
-MAX_KEYS: Final = 1000  # that one call names: what a script reads or writes is bounded
+MAX_KEYS: Final = 1000  # of data in a session, and that one call names: what a script reads or writes is bounded
 MIN_SECONDS: Final = 1e-6
 MAX_CLIENT_LENGTH: Final = 256  # characters of an address or a user agent that are kept
 CLUSTER_SHARDS: Final = 64

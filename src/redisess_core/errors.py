@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class RedisessError(Exception):
     """The base of every error that redisess raises on its own account."""
@@ -25,12 +27,16 @@ class SessionLimitReached(RedisessError):  # noqa: N818  the public name
 
 
 class SessionDataTooLarge(RedisessError):  # noqa: N818  the public name
-    """The session's data would exceed `max_data_bytes`; nothing was stored."""
+    """The session's data would exceed `max_data_bytes`, or 1,000 keys; nothing was stored."""
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"the session's data would take {size} bytes; max_data_bytes allows {limit}")
+    def __init__(self, size: int, limit: int, unit: Literal["bytes", "keys"] = "bytes") -> None:
+        if unit == "bytes":
+            super().__init__(f"the session's data would take {size} bytes; max_data_bytes allows {limit}")
+        else:
+            super().__init__(f"the session's data would have {size} keys; a session holds at most {limit}")
         self.size = size
         self.limit = limit
+        self.unit: Literal["bytes", "keys"] = unit
 
 
 class NamespaceMismatch(RedisessError):  # noqa: N818  the public name

@@ -13,14 +13,14 @@ from redisess_core.config import (
     check_seconds,
     check_text,
 )
-from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
+from redisess_core.errors import SessionGone, SessionLimitReached
 from redisess_core.events import EventReason
 from redisess_core.keys import ShardKeys
 from redisess_core.operation import (
     Operation,
     Steps,
 )
-from redisess_core.record import FIELD, Changes, data_size, encode_fields, pairs, read_time
+from redisess_core.record import DATA, FIELD, Changes, check_keys, encode_fields, measure, pairs, read_time, too_large
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, until_done
@@ -107,9 +107,7 @@ class SessionPlans(Generic[S]):
         ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
         lifetime = (self.max_lifetime or 0) if max_lifetime is None else check_seconds("max_lifetime", max_lifetime)
         stored = [(name, value) for name, value in changes.items() if value is not None]
-        size = data_size(stored)
-        if size > self.max_data_bytes:
-            raise SessionDataTooLarge(size, self.max_data_bytes)
+        size = measure(stored, self.max_data_bytes)
         session_id = tokens.session_id_of(token)
 
         def decode(reply: list[Any]) -> S:
@@ -277,7 +275,7 @@ class SessionPlans(Generic[S]):
             case b"full":
                 raise SessionLimitReached(user_id or "", self.max_sessions_per_user or 0)
             case b"large":
-                raise SessionDataTooLarge(int(reply[1]), self.max_data_bytes)
+                raise too_large(reply, self.max_data_bytes)
             case _:
                 return
 
@@ -297,6 +295,7 @@ def client_changes(ip: str | None, user_agent: str | None) -> Changes:
 
 def _change_arguments(changes: Changes) -> tuple[int | bytes, ...]:
     """Return changes as the scripts take them: how many to delete, their names, then name, value by turns."""
+    check_keys(sum(value is not None and name[:2] == DATA for name, value in changes.items()))
     deleted = [name for name, value in changes.items() if value is None]
     stored = [part for name, value in changes.items() if value is not None for part in (name, value)]
     return (len(deleted), *deleted, *stored)

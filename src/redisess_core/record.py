@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from redisess_core import values
-from redisess_core.config import check_data
+from redisess_core.config import MAX_KEYS, check_data
 from redisess_core.errors import RedisessError, SessionDataTooLarge
 
 FIELD: Final = b"f:"
@@ -46,7 +46,7 @@ class Stored:
 
     def __init__(self, reply: list[Any], max_data_bytes: int) -> None:
         if reply[0] == b"large":
-            raise SessionDataTooLarge(int(reply[1]), max_data_bytes)
+            raise too_large(reply, max_data_bytes)
         if reply[0] != b"stored":
             raise RedisessError(f"the script store answered {reply[0]!r}")
         self.last_access: bytes = reply[2]
@@ -77,9 +77,26 @@ def data_of(hash_fields: Changes) -> dict[str, bytes]:
     return {name[2:].decode(): value for name, value in hash_fields.items() if value is not None and name[:2] == DATA}
 
 
-def data_size(changed: Iterable[tuple[bytes, bytes | None]]) -> int:
-    """Count the bytes of session data among fields of the hash, as the scripts do."""
-    return sum(len(name) - len(DATA) + len(value) for name, value in changed if value is not None and name[:2] == DATA)
+def measure(stored: Iterable[tuple[bytes, bytes]], max_bytes: int) -> int:
+    """Count the bytes of session data among fields of a new hash, as the scripts do; raise if that is too much."""
+    sizes = [len(name) - len(DATA) + len(value) for name, value in stored if name[:2] == DATA]
+    if sum(sizes) > max_bytes:
+        raise SessionDataTooLarge(sum(sizes), max_bytes)
+    check_keys(len(sizes))
+    return sum(sizes)
+
+
+def check_keys(number: int) -> None:
+    """Refuse more keys of data than a session holds."""
+    if number > MAX_KEYS:
+        raise SessionDataTooLarge(number, MAX_KEYS, "keys")
+
+
+def too_large(reply: list[Any], max_bytes: int) -> SessionDataTooLarge:
+    """Return what a script says of data that it did not store: how much it would be, of what."""
+    if reply[2] == b"keys":
+        return SessionDataTooLarge(int(reply[1]), MAX_KEYS, "keys")
+    return SessionDataTooLarge(int(reply[1]), max_bytes)
 
 
 def read_number(text: bytes) -> float:

@@ -567,6 +567,23 @@ def test_what_is_replaced_or_deleted_makes_room(small):
     assert list(session.get_all()) == ["d"]
 
 
+def test_a_session_holds_a_thousand_keys_and_not_one_more(live_manager):
+    """Else a script, which reads all of a session, would have no bound."""
+    names = [f"k{number}" for number in range(1001)]
+    with pytest.raises(ValueError, match="1001 given"):
+        live_manager.create("ada", data=dict.fromkeys(names))
+    session = live_manager.create("ada", data=dict.fromkeys(names[:999]), ip="192.0.2.1", user_agent="Browser")
+    assert session.set(names[999], 1) == 1
+    with pytest.raises(SessionDataTooLarge, match="1001 keys; a session holds at most 1000") as raised:
+        session.set({names[1000]: 1, names[0]: 2})
+    assert (raised.value.size, raised.value.limit, raised.value.unit) == (1001, 1000, "keys")
+    assert session.get(names[0]) is None
+    assert session.set(dict.fromkeys(names[:1000], 2)) == 1000
+    assert session.delete(names[0]) == 1
+    assert session.set(names[1000], 1) == 1
+    assert len(live_manager.rotate(session, user_id="ben").get_all()) == 1000
+
+
 def test_the_limit_holds_after_a_rotation(small):
     session = small.rotate(small.create(None, data={"a": text_of(60, "a")}), user_id="ada")
     with pytest.raises(SessionDataTooLarge):

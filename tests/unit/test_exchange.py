@@ -743,6 +743,20 @@ def test_oversized_data_raises_at_the_end_and_stores_nothing(strict):
     assert strict.count() == 2
 
 
+@pytest.mark.parametrize("signs_in", [False, True])
+def test_more_keys_than_a_session_holds_raise_at_the_end_and_store_nothing(memory, visitor, signs_in):
+    for token in (None, visitor.token):
+        request = OneRequest(memory, token).open()
+        request.session.update(dict.fromkeys([f"k{number}" for number in range(1001)]))
+        if signs_in:
+            request.session.login("bob")
+        with pytest.raises(SessionDataTooLarge, match="keys; a session holds at most 1000"):
+            request.close()
+        assert said(request.close()) == NOTHING
+    assert dict(memory.get(visitor.session_id).data) == {"cart": ["tea"]}
+    assert memory.count() == 1
+
+
 def test_what_save_had_stored_is_told_the_client_even_when_the_end_fails(strict):
     request = OneRequest(strict).open()
     request.session.login("bob")

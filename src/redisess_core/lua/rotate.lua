@@ -4,7 +4,8 @@
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
 --      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' or '',
 --      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
--- Reply: name, value, ... of the hash, then the time; nothing if it is gone; 'full'; 'large', size; or 'more': call again
+-- Reply: name, value, ... of the hash, then the time; nothing if it is gone; 'full'; 'large', how much, of what;
+--        or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
 -- @include now
@@ -31,9 +32,9 @@ if not meta then
   end
   return {}
 end
-local size, before = measure(fresh and new_key or old_key, CHANGES)
-if size > before and size > tonumber(ARGV[10]) then
-  return { 'large', size }
+local size, too_large = measure(fresh and new_key or old_key, CHANGES, tonumber(ARGV[10]))
+if too_large then
+  return too_large
 end
 if sign_in then
   local room = make_room(ARGV[4], tonumber(ARGV[7]), ARGV[8], old_id)

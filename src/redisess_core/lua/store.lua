@@ -2,7 +2,7 @@
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, 2 session id, 3 'touch', 'end' (if no data is left), or '', 4 ttl ('' as it was), 5 max data bytes,
 --      6 how many fields to delete, their names, then name, value, ...
--- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', size
+-- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', how much, of what
 -- Cost: O(changes), and with a touch or a ttl O(log sessions)
 -- @include now
 -- @include shard
@@ -21,9 +21,9 @@ local meta = load_live(key)
 if not meta then
   return { 'gone' }
 end
-local size, before = measure(key, CHANGES)
-if size > before and size > tonumber(ARGV[5]) then
-  return { 'large', size }
+local size, too_large = measure(key, CHANGES, tonumber(ARGV[5]))
+if too_large then
+  return too_large
 end
 if ARGV[3] == 'end' and size == 0 and meta.user == '' then
   end_session(id, meta, 'logout')

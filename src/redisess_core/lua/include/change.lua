@@ -14,22 +14,45 @@ local function each_change(at, on_delete, on_store)
   end
 end
 
--- The size of the data after the changes, and before them.
-local function measure(key, at)
+-- The most keys of data that a session holds; config.py has the same number.
+local MAX_KEYS = 1000
+
+local function count_keys(key)
+  local count = 0
+  for _, name in ipairs(redis.call('HKEYS', key)) do
+    count = count + (is_data(name) and 1 or 0)
+  end
+  return count
+end
+
+-- The size of the data after the changes, and what to answer where they make it too large.
+local function measure(key, at, max_bytes)
   local before = tonumber(redis.call('HGET', key, 'n') or 0)
-  local size = before
+  local size, more = before, 0
   each_change(at, function(name)
     local old = redis.call('HSTRLEN', key, name)
     if is_data(name) and old > 0 then
-      size = size - (#name - 2) - old
+      size, more = size - (#name - 2) - old, more - 1
     end
   end, function(name, value)
     if is_data(name) then
       local old = redis.call('HSTRLEN', key, name)
-      size = size + #value - old + (old == 0 and #name - 2 or 0)
+      size = size + #value - old
+      if old == 0 then
+        size, more = size + #name - 2, more + 1
+      end
     end
   end)
-  return size, before
+  if size > before and size > max_bytes then
+    return size, { 'large', size, 'bytes' }
+  end
+  if more > 0 and redis.call('HLEN', key) + more > MAX_KEYS then
+    local keys = count_keys(key) + more
+    if keys > MAX_KEYS then
+      return size, { 'large', keys, 'keys' }
+    end
+  end
+  return size
 end
 
 -- Make the changes; returns how many fields were deleted.
