@@ -35,11 +35,16 @@ def check_url(url: str) -> str:
         raise ValueError(f"a URL with the scheme {scheme!r} given, one of {wanted} wanted")
     if scheme != "memory":
         _check_options(url)
+    elif url != "memory://":
+        raise ValueError("a URL with more than memory:// given: the embedded server has no name and no options")
     return url
 
 
 def _check_options(url: str) -> None:
     """Make what a first command would make of the URL, short of the connection."""
+    path = urlsplit(url).path.strip("/")
+    if not url.startswith("unix:") and path and not path.isdecimal():  # redis-py would take database 0
+        raise ValueError("a URL with a wrong port, database or option given")
     try:
         pool: Any = redis.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType]
     except ValueError:  # its message shows the part of the URL that it took for a port or a number

@@ -40,7 +40,11 @@ _log = logging.getLogger("redisess")
 
 
 def layout_operation(namespace: str, shards: int) -> Operation[None]:
-    """Plan the first operation of a manager: record the namespace's layout, or compare it; look at the server."""
+    """Plan the first operation of a manager: record the namespace's layout, or compare it; look at the server.
+
+    It is run again when a server has lost its scripts: it may be another one, or have lost the record as well.
+    """
+    settled = {"noeviction"}  # policies that are good, or were warned of
     record = json.dumps({"layout": LAYOUT_VERSION, "shards": shards}, separators=(",", ":"))
 
     def decode(reply: list[bytes]) -> None:
@@ -54,7 +58,8 @@ def layout_operation(namespace: str, shards: int) -> Operation[None]:
                 "give it the same shards, or another namespace"
             )
         policy = re.search(r"maxmemory_policy:(\S+)", memory)
-        if policy and policy[1] != "noeviction":
+        if policy and policy[1] not in settled:
+            settled.add(policy[1])
             _log.warning(
                 "the Redis server may evict sessions (maxmemory-policy %s): set it to noeviction, "
                 "or sessions end early and counts are wrong until they expire",
@@ -71,26 +76,34 @@ class Store:
         self.owned = isinstance(client, str)
         self.client: Any = connect.connect(client) if isinstance(client, str) else client  # untyped in parts
         self._options = reply_options(self.client)
-        self._first: Operation[None] | None = first
+        self._first = first
+        self._checked = False
+        self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
 
     def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""
-        first = self._first
-        if first is not None:
-            first.decode(self._call(first))
-            self._first = None
+        if not self._checked:
+            self._check()
         return operation.decode(self._call(operation))
+
+    def _check(self) -> None:
+        self._first.decode(self._call(self._first))
+        self._checked = True
 
     def _call(self, operation: Operation[Any]) -> Any:
         known = operation.script
         rest = (len(operation.keys), *operation.keys, *operation.args)
         try:
             try:
-                return self.client.execute_command("EVALSHA", known.sha, *rest, **self._options)
+                reply = self.client.execute_command("EVALSHA", known.sha, *rest, **self._options)
             except NoScriptError:
-                return self.client.execute_command("EVAL", known.source, *rest, **self._options)
+                if known.sha in self._met and operation is not self._first:
+                    self._check()
+                reply = self.client.execute_command("EVAL", known.source, *rest, **self._options)
         except _FAILURES as error:
             raise translate(error) from error
+        self._met.add(known.sha)
+        return reply
 
     def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
@@ -132,7 +145,9 @@ class AsyncStore:
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
         self._lock = threading.Lock()
-        self._first: Operation[None] | None = first
+        self._first = first
+        self._checked = False
+        self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
 
     @property
     def client(self) -> Any:
@@ -165,22 +180,28 @@ class AsyncStore:
 
     async def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""
-        first = self._first
-        if first is not None:
-            first.decode(await self._call(first))
-            self._first = None
+        if not self._checked:
+            await self._check()
         return operation.decode(await self._call(operation))
+
+    async def _check(self) -> None:
+        self._first.decode(await self._call(self._first))
+        self._checked = True
 
     async def _call(self, operation: Operation[Any]) -> Any:
         known, client = operation.script, self._usable()
         rest = (len(operation.keys), *operation.keys, *operation.args)
         try:
             try:
-                return await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
+                reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
             except NoScriptError:
-                return await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
+                if known.sha in self._met and operation is not self._first:
+                    await self._check()
+                reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
         except _FAILURES as error:
             raise translate(error) from error
+        self._met.add(known.sha)
+        return reply
 
     async def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""

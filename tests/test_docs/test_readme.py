@@ -15,8 +15,9 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_code_of_a_page_runs(page, redis_url):
-    with page_run(page, redis_url):
-        pass
+    for _ in range(2):  # somebody who tries a page runs it again
+        with page_run(page, redis_url):
+            pass
 
 
 def test_the_tests_that_the_docs_show_pass(tmp_path):

@@ -241,6 +241,9 @@ WRONG_CLIENTS = {
     "no scheme": (lambda: "127.0.0.1:6379", ValueError, "redis://"),
     "a host and a port": (lambda: "localhost:6379", ValueError, "redis://"),
     "an empty str": (lambda: "", ValueError, "redis://"),
+    "a database by name": (lambda: "redis://127.0.0.1/main", ValueError, "wrong port, database or option"),
+    "a database by name, with TLS": (lambda: "rediss://127.0.0.1/0/main", ValueError, "wrong port, database or option"),
+    "a name in memory": (lambda: "memory://main", ValueError, "no name"),
 }
 
 
@@ -419,6 +422,37 @@ def test_a_namespace_of_another_layout_version_is_a_mismatch(make_manager, redis
     redis_client.set(f"{{{namespace}}}:layout", '{"layout":99,"shards":1}')
     with pytest.raises(NamespaceMismatch, match=f"(?s){namespace}.*99"):
         make_manager().count()
+
+
+def test_the_record_is_made_again_on_a_server_that_lost_everything(make_manager, start_server):
+    """Else a manager with other shards could begin there, and neither would see the other's sessions."""
+    server = start_server()
+    running = make_manager(url=server.url, shards=2)
+    running.create("ada")
+    server.restart()  # it keeps nothing
+    running.create("ada")
+    with pytest.raises(NamespaceMismatch):
+        make_manager(url=server.url, shards=4).count()
+
+
+def test_a_running_manager_finds_that_another_began_on_a_server_that_lost_everything(make_manager, start_server):
+    server = start_server()
+    running = make_manager(url=server.url, shards=2)
+    running.create("ada")
+    server.restart()
+    redis.Redis.from_url(server.url).set(f"{{{running.namespace}}}:layout", '{"layout":1,"shards":4}')
+    with pytest.raises(NamespaceMismatch):
+        running.create("ada")
+
+
+def test_what_reads_works_where_nothing_can_be_written(make_manager, start_server):
+    """Also in a process that begins there."""
+    server = start_server()
+    session = make_manager(url=server.url).create("ada")
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        assert make_manager(url=server.url).authenticate(session.token, touch=False).user_id == "ada"
+        client.replicaof("NO", "ONE")
 
 
 def test_the_record_is_small_and_stays(make_manager, redis_client, namespace, clock):
