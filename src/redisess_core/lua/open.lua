@@ -4,7 +4,6 @@
 -- Reply: name, value, ... of the hash, then the time; or nothing
 -- Cost: O(fields), and with a touch O(log sessions)
 -- @include now
--- @include session
 local key, interval = KEYS[4], tonumber(ARGV[2])
 
 local reply = redis.call('HGETALL', key)
@@ -24,20 +23,28 @@ for i = 1, size, 2 do
     deadline = tonumber(reply[i + 1])
   end
 end
-local last_access, expires, mark
-if status == LIVE then
-  last_access = read_time(reply[last])
-  expires, mark = ending(last_access, ttl, deadline)
+
+-- Most calls end here, so this says in expressions what LIVE, read_time, ending and is_due of the include say:
+-- to define and call those would take as long as all of this.
+local last_access, idle_end
+if status == '1' then
+  last_access = string.find(reply[last], '[.e]') and tonumber(reply[last]) or tonumber(reply[last]) / 1000000
+  idle_end = ttl > 0 and last_access + ttl or math.huge
 end
-local live = expires and now < expires
+local live = status == '1' and now < idle_end and not (deadline and now >= deadline)
 if live then
   reply[size + 1] = now_text
-  if not (interval and is_due(last_access, ttl, interval)) then
+  if not interval or now < last_access + (ttl > 0 and math.min(interval, ttl / 10) or interval) then
     return reply
   end
 end
 
 -- What few calls need comes after the answer that most get.
+-- @include session
+local expires, mark
+if status == LIVE then
+  expires, mark = ending(last_access, ttl, deadline)
+end
 -- @include shard
 -- @include index
 local id = string.sub(key, -ID_LENGTH)
