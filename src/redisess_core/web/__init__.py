@@ -8,13 +8,12 @@ from redisess_core.web.cookie import CookiePolicy, SameSite, default_name
 from redisess_core.web.exchange import (
     AsyncExchange,
     BlockingExchange,
-    CookieChange,
     Exchange,
-    Happening,
-    Outcome,
     is_token_of,
 )
-from redisess_core.web.request_session import AsyncRequestSession, RequestSession, TransportName
+from redisess_core.web.outcome import CookieChange, Happening, Outcome
+from redisess_core.web.request_session import AsyncRequestSession, RequestSession
+from redisess_core.web.request_state import TransportName
 from redisess_core.web.settings import MANAGER_OPTIONS, OPTIONS, STORE_OPTIONS, WEB_OPTIONS, Option
 from redisess_core.web.transport import (
     Found,

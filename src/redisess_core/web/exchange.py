@@ -7,8 +7,6 @@ that changes the shard: two).
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from redisess_core.errors import (
@@ -24,6 +22,7 @@ from redisess_core.plans import client_changes
 from redisess_core.record import DATA
 from redisess_core.steps import as_steps
 from redisess_core.tokens import token_shard
+from redisess_core.web.outcome import CookieChange, Happening, Outcome
 from redisess_core.web.request_session import AsyncRequestSession, RequestSession, RequestSessionMethods
 from redisess_core.web.transport import Found, Source
 
@@ -38,38 +37,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=RequestSessionMethods)
 
 _log: Final = logging.getLogger("redisess")
-
-
-class CookieChange(Enum):
-    """What becomes of the client's cookie."""
-
-    KEEP = "keep"
-    SET = "set"
-    REMOVE = "remove"
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """What became of a session in this request, for the framework's signals.
-
-    `kind` is a `EventKind` of event, or None where the session was ended by others while its request ran.
-    """
-
-    kind: EventKind | None
-    session_id: str
-    user_id: str | None
-    successor: str | None = None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What the response has to say of the session."""
-
-    cookie: CookieChange = CookieChange.KEEP
-    token_shown: bool = False  # a new token goes out, in a cookie or by the view's own hand: keep it out of caches
-    signed_out: bool = False
-    accessed: bool = False
-    happened: list[Happening] = field(default_factory=list[Happening])
 
 
 class Exchange(Generic[R]):

@@ -1,0 +1,42 @@
+"""What a request came to: for its cookie, for its headers, for the framework's signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redisess_core.events import EventKind
+
+
+class CookieChange(Enum):
+    """What becomes of the client's cookie."""
+
+    KEEP = "keep"
+    SET = "set"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What became of a session in this request, for the framework's signals.
+
+    `kind` is None where the session was ended by others while its request ran.
+    """
+
+    kind: EventKind | None
+    session_id: str
+    user_id: str | None
+    successor: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the response has to say of the session."""
+
+    cookie: CookieChange = CookieChange.KEEP
+    token_shown: bool = False  # a new token goes out, in a cookie or by the view's own hand: keep it out of caches
+    signed_out: bool = False
+    accessed: bool = False
+    happened: list[Happening] = field(default_factory=list[Happening])

@@ -1,0 +1,81 @@
+"""Session data in a request: what was loaded, and what differs from it in the end."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from redisess_core import values
+from redisess_core.config import check_data_key
+from redisess_core.record import DATA, Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Values that cannot change behind our back: what was read of them needs no second look.
+_FIXED: Final = frozenset({type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, Decimal, UUID})
+
+
+class RequestData:
+    """Values as a request reads and changes them, over those that were loaded; each is decoded once."""
+
+    __slots__ = ("_assigned", "_deleted", "_loaded", "_values")
+
+    def __init__(self, loaded: Mapping[str, bytes]) -> None:
+        self._loaded = loaded
+        self.forget_changes()
+
+    def forget_changes(self) -> None:
+        """Go back to what was loaded."""
+        self._values: dict[str, Any] = {}
+        self._assigned: dict[str, bytes] = {}
+        self._deleted: set[str] = set()
+
+    def get(self, key: str) -> Any:
+        """Return a value, always the same object; raises `KeyError`."""
+        if key not in self._values:
+            if key in self._deleted:
+                raise KeyError(key)
+            self._values[key] = values.decode(self._loaded[key])
+        return self._values[key]
+
+    def set(self, key: str, value: Any) -> None:
+        """Take a value; raises `TypeError` for one that cannot be stored."""
+        self._assigned[check_data_key(key)] = values.encode(value, key)
+        self._values[key] = value
+
+    def delete(self, key: str) -> None:
+        """Remove a value; raises `KeyError`."""
+        if not self.has(key):
+            raise KeyError(key)
+        self._values.pop(key, None)
+        self._assigned.pop(key, None)
+        self._deleted.add(key)
+
+    def has(self, key: object) -> bool:
+        """Whether there is such a value."""
+        return key in self._values or (key in self._loaded and key not in self._deleted)
+
+    def keys(self) -> list[str]:
+        """Return the keys, those that were loaded first."""
+        kept = [key for key in self._loaded if key not in self._deleted]
+        return [*kept, *(key for key in self._values if key not in self._loaded or key in self._deleted)]
+
+    def changes(self) -> Changes:
+        """Return what differs from what was loaded, by encoding, as fields of the hash.
+
+        Raises `TypeError` for a value that was made unstorable in place.
+        """
+        changed: dict[bytes, bytes | None] = {
+            DATA + key.encode(): None for key in self._deleted if key in self._loaded and key not in self._values
+        }
+        for key, value in self._values.items():
+            fixed = type(value) in _FIXED
+            if fixed and key not in self._assigned:
+                continue
+            encoded = self._assigned[key] if fixed else values.encode(value, key)
+            if encoded != self._loaded.get(key):
+                changed[DATA + key.encode()] = encoded
+        return changed
