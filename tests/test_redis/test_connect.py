@@ -114,8 +114,8 @@ def test_a_url_names_the_database_the_user_and_the_password(make_manager, start_
     assert server.client().dbsize() == 0
 
 
-def test_a_manager_waits_a_second_at_most_unless_its_url_says_otherwise(make_manager):
-    _, arguments = pool_of(make_manager())
+def test_a_manager_waits_a_second_at_most_unless_its_url_says_otherwise(make_manager, redis_url):
+    _, arguments = pool_of(make_manager(url=redis_url))
     assert (arguments["socket_timeout"], arguments["socket_connect_timeout"]) == (1.0, 1.0)
     _, arguments = pool_of(make_manager(url="redis://127.0.0.1:1/0?socket_timeout=0.25&socket_connect_timeout=2"))
     assert (arguments["socket_timeout"], arguments["socket_connect_timeout"]) == (0.25, 2.0)

@@ -432,7 +432,7 @@ def test_a_managers_options_are_its_own_and_its_namespace_the_tests(recorders, m
 
 def test_a_manager_has_the_url_or_a_client_made_for_it(recorders, make_manager, redis_url, redis_server):
     recorders += [make_manager(), make_manager(client_options={"decode_responses": True})]
-    assert recorders[0].client == redis_url
+    assert recorders[0].client == f"{redis_url}?socket_timeout=10"
     assert recorders[1].server_port() == redis_server.port
 
 
