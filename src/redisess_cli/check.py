@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError
 
 from redisess_cli.location import reaching, shown
 from redisess_core import RedisessError, SessionManager
@@ -62,7 +62,7 @@ def _server(client: Any, url: str) -> Iterator[Finding]:
 def _info(client: Any, section: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = client.info(section)
-    except ResponseError:  # not this user's to ask
+    except NoPermissionError:  # not this user's to ask
         return {}
     return found
 

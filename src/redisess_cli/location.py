@@ -18,15 +18,8 @@ if TYPE_CHECKING:
 def reaching(url: str) -> Generator[None]:
     """Do what reaches the server of *url*: its errors become a `ValueError` or `RedisessError` that tells where."""
     try:
-        _ = urlsplit(url).port
-    except ValueError:  # its message may hold a part of the password
-        raise ValueError(
-            "--url: this cannot be read; something like redis://user:password@127.0.0.1:6379/0 wanted, "
-            "with the special characters of a password percent-encoded"
-        ) from None
-    try:
         yield
-    except (ValueError, TypeError) as error:  # a TypeError: of an option in the URL that redis-py does not know
+    except ValueError as error:
         raise ValueError(f"--url: {error}") from error
     except (RedisessError, RedisError, OSError) as error:
         said = error.__cause__ if isinstance(error, StoreUnavailable) and error.__cause__ else error

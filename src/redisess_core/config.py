@@ -107,7 +107,8 @@ def check_handle(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: {type(value).__name__} given, a str wanted")
     if not value:
-        raise ValueError(f"{name}: an empty str given")
+        wanted = "a token" if name == "token" else "a session id"
+        raise ValueError(f"{name}: an empty str given, {wanted} wanted")
     return value
 
 

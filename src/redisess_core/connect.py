@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ BlockingClient = redis.Redis | redis.RedisCluster
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 
 SCHEMES = ("redis", "rediss", "unix", "memory")
+_SCHEMES_SAID = ", ".join(f"{scheme}://" for scheme in SCHEMES[:-1]) + f" or {SCHEMES[-1]}://"
+_LIKE_A_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*")
+_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument ('\w+')")
 TIMEOUT = 1.0  # seconds, to connect and for a command; `?socket_timeout=` in the URL says otherwise
 _THREADS = 10_000  # connections of a blocking pool: one a thread, as many as the application has
 _CONNECTIONS = 100  # of an async pool: tasks beyond wait for one
@@ -26,33 +30,37 @@ _RETRIES = 2  # of a command whose connection broke: a pooled one does not know 
 
 def check_url(url: str) -> str:
     """Return *url* if a client can be made from it; messages show nothing of it but its scheme and options."""
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError:
-        raise ValueError("a URL that cannot be parsed given") from None
-    if scheme not in SCHEMES:
-        wanted = ", ".join(f"{known}://" for known in SCHEMES)
-        raise ValueError(f"a URL with the scheme {scheme!r} given, one of {wanted} wanted")
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in SCHEMES:
+        given = f" that begins with {scheme!r}" if separator and _LIKE_A_SCHEME.fullmatch(scheme) else ""
+        raise ValueError(f"a URL{given} given, one that begins with {_SCHEMES_SAID} wanted")
     if scheme != "memory":
-        _check_options(url)
+        _check_parts(url)
     elif url != "memory://":
         raise ValueError("a URL with more than memory:// given: the embedded server has no name and no options")
     return url
 
 
-def _check_options(url: str) -> None:
+def _check_parts(url: str) -> None:
     """Make what a first command would make of the URL, short of the connection."""
-    path = urlsplit(url).path.strip("/")
-    if not url.startswith("unix:") and path and not path.isdecimal():  # redis-py would take database 0
-        raise ValueError("a URL with a wrong port, database or option given")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # whose message shows what it took for a port, which may be of a password
+        raise ValueError(
+            "a URL with a wrong host or port given, like redis://user:password@127.0.0.1:6379/0 wanted, "
+            "with the special characters of a password percent-encoded"
+        ) from None
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not database.isdecimal():  # redis-py would take database 0
+        raise ValueError("a URL with a wrong database given, a number behind the host wanted, as in redis://host/0")
     try:
         pool: Any = redis.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType]
-    except ValueError:  # its message shows the part of the URL that it took for a port or a number
-        raise ValueError("a URL with a wrong port, database or option given") from None
-    try:
         pool.connection_class(**pool.connection_kwargs)
-    except (TypeError, redis.RedisError) as error:
-        raise ValueError(f"a URL with an unknown or wrong option given: {error}") from None
+    except (TypeError, ValueError, redis.RedisError) as error:
+        unknown = _UNKNOWN_OPTION.search(str(error))
+        said = f"{unknown[1]} is none that redis-py knows" if unknown else str(error)
+        raise ValueError(f"a URL with an unknown or wrong option given: {said}") from None
 
 
 def connect(url: str) -> Any:

@@ -196,8 +196,8 @@ class SessionOperations(IndexPlans[S]):
         user = check_user_id(user_id)
         kept = [] if keep is None else check_several("keep", keep)
         for session_id in kept:
-            if self._shard_of(session_id) is None:
-                raise ValueError("keep: something given that has not the form of a session id")
+            if self._shard_of(check_handle("keep", session_id)) is None:
+                raise ValueError("keep: a str given that has not the form of a session id, session ids wanted")
         shard = self._user_shard(user)
         return self._kill_many(shard, shard.user(user.encode()), user, reason=EventReason.USER_KILLED, keep=kept)
 

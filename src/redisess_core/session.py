@@ -110,10 +110,12 @@ class SessionMethods(SessionState):
         """
         if isinstance(key, str):
             if value is _UNSET:
-                raise TypeError("set(): a key without a value given, a key and a value or a mapping wanted")
+                raise TypeError("set(): a key without a value given, a str and a value wanted, or a mapping")
             data: Mapping[str, Any] = {key: value}
         elif value is not _UNSET:
-            raise TypeError("set(): a value beside a mapping given, a key and a value or a mapping wanted")
+            raise TypeError(
+                f"set(): a value beside a {type(key).__name__} given, a str and a value wanted, or a mapping"
+            )
         else:
             data = key
         changed = encode_data(data)

@@ -249,7 +249,7 @@ def translate(error: Exception) -> RedisessError:
         return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
     passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None
     if isinstance(error, ResponseError) and not passing:
-        return RedisessError(f"Redis refused a script: {error}")
+        return RedisessError(f"Redis refused what was asked of it: {error}")
     return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {error}")
 
 

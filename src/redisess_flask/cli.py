@@ -66,7 +66,7 @@ def kill(session_id: str) -> None:
     """End one session."""
     with _errors_said():
         if not manager().kill(session_id):
-            raise click.ClickException(f"no live session {session_id}")
+            raise click.ClickException("no live session of that id")  # not shown: it may be a token
         click.echo(f"ended {session_id}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "REDISESS_"
 _RETRY_AFTER: Final = 5  # seconds that a client is asked to wait while Redis is away
+_log: Final = logging.getLogger("redisess")
 
 
 class Redisess:
@@ -39,8 +41,11 @@ class Redisess:
         if "redisess" in app.extensions:
             raise RuntimeError("redisess is set up on this app already")
         settings = _settings(app)
+        client = settings["url"] if settings["client"] is None else settings["client"]
+        if client is None:
+            raise TypeError("REDISESS_URL: None given, a URL wanted, or a client as REDISESS_CLIENT")
         manager = SessionManager(
-            settings["url"] if settings["client"] is None else settings["client"],
+            client,
             **{option.name: settings[option.name] for option in MANAGER_OPTIONS},
         )
         state = State(manager, settings["header"], settings["skip"], settings["clear_site_data"])
@@ -85,6 +90,7 @@ def _open(state: State) -> None:
 
 
 def _unavailable(error: StoreUnavailable) -> ResponseReturnValue:
+    _log.error("answered with 503: %s", error)
     return _give_way(error, ServiceUnavailable("The session store cannot be reached.", retry_after=_RETRY_AFTER))
 
 

@@ -88,6 +88,8 @@ def session_required(view: Callable[P, T] | None = None, *, fresh: float | None 
 
     Use it bare or with arguments, below the route. The app's handler for 401 is asked first.
     """
+    if view is not None and not callable(view):
+        raise TypeError(f"session_required: {type(view).__name__} given, a view or fresh=seconds wanted")
     if fresh is not None:
         check_seconds("fresh", fresh)
 

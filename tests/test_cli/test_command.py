@@ -224,9 +224,9 @@ def test_a_port_that_is_not_ours_to_take_is_said_so_in_one_line(command, monkeyp
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://:geheim@127.0.0.1", "scheme 'http'"),
-        ("127.0.0.1:6379", "scheme"),
-        ("", "scheme"),
+        ("http://:geheim@127.0.0.1", "begins with 'http'"),
+        ("127.0.0.1:6379", "one that begins with redis://"),
+        ("", "one that begins with redis://"),
         ("redis://:ge/heim@127.0.0.1", "percent-encoded"),
         ("redis://:geheim@127.0.0.1:port", "percent-encoded"),
         ("redis://:geheim@127.0.0.1:{closed}/0", "cannot use redis://127.0.0.1:{closed}/0: "),

@@ -90,8 +90,8 @@ def test_wipe_removes_what_is_left_of_expired_sessions(flask, three, clock):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["kill", "saa" + "0" * 25], "no live session saa"),
-        (["kill", "what"], "no live session what"),
+        (["kill", "saa" + "0" * 25], "no live session of that id"),
+        (["kill", "what"], "no live session of that id"),
         (["kill", ""], "an empty str given"),
         (["kill-user", ""], "user_id"),
         (["kill-user", "x" * 257], "user_id"),

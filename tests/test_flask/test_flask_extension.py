@@ -182,6 +182,11 @@ def test_an_async_client_is_refused_with_the_name_of_what_takes_it(bare_app):
         Redisess(bare_app(REDISESS_CLIENT=redis.asyncio.Redis()))
 
 
+def test_a_url_that_is_not_there_is_refused_by_its_key(bare_app):
+    with pytest.raises(TypeError, match="REDISESS_URL: None given, a URL wanted"):
+        Redisess(bare_app(REDISESS_URL=None))
+
+
 def test_an_unknown_key_is_refused_with_the_known_ones(bare_app):
     app = bare_app(REDISESS_TIMEOUT=5)
     with pytest.raises(ValueError, match=r"REDISESS_TIMEOUT given; known are REDISESS_URL, .*REDISESS_TTL"):

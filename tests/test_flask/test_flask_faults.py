@@ -88,6 +88,14 @@ def test_redis_away_is_answered_with_503_and_leaves_the_cookie_alone(away, when,
     assert "127.0.0.1" not in response.text
 
 
+def test_the_log_says_why_a_request_is_answered_with_503(away, caplog):
+    site = away()
+    ask(site, "open")
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "redisess")
+    assert line.startswith("answered with 503: Redis cannot be used now: ConnectionError: ")
+    assert site.token not in line
+
+
 @BOTH
 def test_nobody_is_signed_out_by_a_redis_that_paused(make_app, start_server, when):
     server = start_server()

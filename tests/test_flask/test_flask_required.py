@@ -157,6 +157,11 @@ def test_a_wrong_time_is_refused_when_the_view_is_decorated(fresh, error):
         session_required(fresh=fresh)
 
 
+def test_seconds_without_a_name_are_refused_when_the_view_is_decorated():
+    with pytest.raises(TypeError, match="session_required: int given, a view or fresh=seconds wanted"):
+        session_required(300)
+
+
 def test_the_apps_handler_of_401_is_asked(guarded):
     @guarded.errorhandler(401)
     def to_login(error):

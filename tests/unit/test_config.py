@@ -117,7 +117,7 @@ def test_a_subclass_of_str_is_a_user_id():
 @pytest.mark.parametrize("name", ["session_id", "token"])
 def test_a_handle_is_some_text_and_is_never_shown(name):
     assert config.check_handle(name, "anything") == "anything"
-    with pytest.raises(ValueError, match=f"{name}: an empty str given"):
+    with pytest.raises(ValueError, match=f"{name}: an empty str given, a {name.replace('_', ' ')} wanted"):
         config.check_handle(name, "")
     with pytest.raises(TypeError, match=f"{name}: bytes given, a str wanted") as raised:
         config.check_handle(name, b"secret")

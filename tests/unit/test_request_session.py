@@ -57,6 +57,18 @@ def test_it_is_the_mapping_that_its_data_is(request_of, stored):
     assert session
 
 
+def test_it_is_copied_and_merged_as_a_dict_is(request_of, stored):
+    session = request_of(stored.token).session
+    assert session.copy() == {"a": 1, "list": [1], "map": {"x": {1}}}
+    assert session | {"a": 2, "b": 3} == {**session, "a": 2, "b": 3}
+    assert type(session.copy()) is type(session | {}) is dict
+    assert raw_changes(session) == {}
+    merged = session
+    merged |= {"a": 2, "b": 3}
+    assert merged is session
+    assert raw_changes(session) == {"d:a": b"2", "d:b": b"3"}
+
+
 def test_a_visitors_session_is_an_empty_mapping(request_of):
     session = request_of().session
     assert session == {}

@@ -26,7 +26,7 @@ MANAGER_OPTIONS: Final = tuple(
     Option(name, _default(name), meaning)
     for name, meaning in (
         ("namespace", "prefix of every key; managers with different namespaces never meet"),
-        ("additional_fields", "names of application fields, read as attributes of a session"),
+        ("additional_fields", "names of application fields of a session"),
         ("ttl", "idle timeout in seconds; 0: none"),
         ("max_lifetime", "absolute timeout in seconds from the sign-in; None: none"),
         ("touch_interval", "a touch is written at most this often per session, in seconds; 0: every time"),
