@@ -55,17 +55,20 @@ class SessionEvent:
     successor: str | None = None
 
 
-def read_event(payload: bytes) -> SessionEvent:
-    """Read what the scripts publish."""
-    kind, session_id, at, reason, successor, user_id = payload.decode().split("\n", 5)
-    return SessionEvent(
-        EventKind(kind),
-        session_id,
-        user_id or None,
-        float(at),
-        EventReason(reason) if reason else None,
-        successor or None,
-    )
+def read_event(payload: bytes) -> SessionEvent | None:
+    """Read what the scripts publish; None for what others do."""
+    try:
+        kind, session_id, at, reason, successor, user_id = payload.decode().split("\n", 5)
+        return SessionEvent(
+            EventKind(kind),
+            session_id,
+            user_id or None,
+            float(at),
+            EventReason(reason) if reason else None,
+            successor or None,
+        )
+    except ValueError:
+        return None
 
 
 class Events(Iterator[SessionEvent]):
@@ -76,6 +79,7 @@ class Events(Iterator[SessionEvent]):
         self._reading = threading.Lock()
         self._closed = False
         self._pubsub = store.subscribe(channels)
+        store.listeners.add(self)
 
     def __next__(self) -> SessionEvent:
         while True:
@@ -83,15 +87,15 @@ class Events(Iterator[SessionEvent]):
                 if self._closed:
                     raise StopIteration
                 payload = self._store.next_message(self._pubsub, _POLL)
-            if payload is not None:
-                return read_event(payload)
+            event = None if payload is None else read_event(payload)
+            if event is not None:
+                return event
 
     def close(self) -> None:
         """End the subscription; whoever waits for an event, in whatever thread, stops."""
+        self._closed = True  # before the lock, which a reader takes again at once
         with self._reading:
-            if not self._closed:
-                self._closed = True
-                self._pubsub.close()
+            self._pubsub.close()
 
     def __enter__(self) -> Self:
         return self
@@ -109,28 +113,37 @@ class AsyncEvents(AsyncIterator[SessionEvent]):
         self._reading = asyncio.Lock()
         self._closed = False
         self._pubsub: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __anext__(self) -> SessionEvent:
         while True:
             async with self._reading:
                 if self._closed:
+                    await self._unsubscribe()
                     raise StopAsyncIteration
                 await self._subscribe()
                 payload = await self._store.next_message(self._pubsub, _POLL)
-            if payload is not None:
-                return read_event(payload)
+            event = None if payload is None else read_event(payload)
+            if event is not None:
+                return event
 
     async def _subscribe(self) -> None:
         if self._pubsub is None:
+            self._loop = asyncio.get_running_loop()
+            self._store.listeners.add(self)
             self._pubsub = await self._store.subscribe(self._channels)
+
+    async def _unsubscribe(self) -> None:
+        if self._pubsub is not None:
+            await self._pubsub.aclose()
+            self._pubsub = None
 
     async def aclose(self) -> None:
         """End the subscription; whoever waits for an event, in whatever task, stops."""
-        async with self._reading:
-            self._closed = True
-            if self._pubsub is not None:
-                await self._pubsub.aclose()
-                self._pubsub = None
+        self._closed = True
+        if self._loop in (None, asyncio.get_running_loop()):  # else whoever waits in the other loop ends it
+            async with self._reading:
+                await self._unsubscribe()
 
     async def __aenter__(self) -> Self:
         await self._subscribe()

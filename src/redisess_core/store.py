@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import weakref
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import (
     ClusterError,
@@ -26,6 +26,9 @@ from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavaila
 from redisess_core.keys import layout_key
 from redisess_core.operation import Operation
 from redisess_core.scripts import script
+
+if TYPE_CHECKING:
+    from redisess_core.events import AsyncEvents, Events
 
 T = TypeVar("T")
 
@@ -79,6 +82,7 @@ class Store:
         self._first = first
         self._checked = False
         self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
+        self.listeners: weakref.WeakSet[Events] = weakref.WeakSet()
 
     def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""
@@ -126,10 +130,12 @@ class Store:
             message = pubsub.get_message(timeout=timeout)
         except _FAILURES as error:
             raise translate(error) from error
-        return payload_of(message)
+        return payload_of(message, pubsub.encoder)
 
     def close(self) -> None:
-        """Close the client if it was made here."""
+        """End what listens, and close the client if it was made here."""
+        for events in list(self.listeners):
+            events.close()
         if self.owned:
             self.client.close()
 
@@ -148,6 +154,7 @@ class AsyncStore:
         self._first = first
         self._checked = False
         self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
+        self.listeners: weakref.WeakSet[AsyncEvents] = weakref.WeakSet()
 
     @property
     def client(self) -> Any:
@@ -224,16 +231,20 @@ class AsyncStore:
             message = await pubsub.get_message(timeout=timeout)
         except _FAILURES as error:
             raise translate(error) from error
-        return payload_of(message)
+        return payload_of(message, pubsub.encoder)
 
     async def aclose(self) -> None:
-        """Close the clients that were made here: that of the running loop, and drop those of others."""
+        """End what listens, and close the clients that were made here, those of other loops in these."""
+        for events in list(self.listeners):
+            await events.aclose()
         with self._lock:
             clients, self._clients = self._clients, {}
         running = asyncio.get_running_loop()
         for loop, client in clients.items():
             if loop is running:
                 await client.aclose()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
             else:
                 _abandon(client)
 
@@ -253,12 +264,12 @@ def translate(error: Exception) -> RedisessError:
     return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {error}")
 
 
-def payload_of(message: Any) -> bytes | None:
-    """Return what a message carries; None for none, and for the word of a subscription."""
+def payload_of(message: Any, encoder: Any) -> bytes | None:
+    """Return what a message carries, whatever the client decoded; None for none, and for the word of a subscription."""
     if message is None or message["type"] != "message":
         return None
-    data = message["data"]
-    return data.encode() if isinstance(data, str) else data
+    payload: bytes = encoder.encode(message["data"])
+    return payload
 
 
 def _abandon(client: Any) -> None:

@@ -320,6 +320,37 @@ def test_an_error_in_the_block_ends_it_as_well(manager, redis_client):
         next(events)
 
 
+def test_closing_the_manager_ends_whoever_waits(make_manager, redis_client, namespace):
+    manager = make_manager()
+    manager.count()
+    channel = f"{{{namespace}:0}}:events"
+    with ThreadPoolExecutor(1) as pool, manager.events() as events:
+        listening = pool.submit(list, events)
+        assert redis_client.pubsub_numsub(channel) == [(channel.encode(), 1)]
+        manager.close()
+        assert listening.result(SECONDS) == []
+        assert list(events) == []
+        for _ in range(1000):  # the server hears of it a moment later
+            if redis_client.pubsub_numsub(channel) == [(channel.encode(), 0)]:
+                break
+        assert redis_client.pubsub_numsub(channel) == [(channel.encode(), 0)]
+
+
+def test_what_others_publish_on_the_channel_is_passed_over(manager, redis_client, namespace):
+    with heard(manager) as events:
+        for message in ("hello", b"\xff", "\n" * 5, "created\nsaa\nnow\n\n\nada"):
+            assert redis_client.publish(f"{{{namespace}:0}}:events", message) == 1
+        session = manager.create("ada")
+    assert [event.session_id for event in events] == [session.session_id]
+
+
+def test_a_user_id_is_told_as_it_is_whatever_the_client_decodes_by(make_manager):
+    manager = make_manager(client_options={"decode_responses": True, "encoding": "latin-1"})
+    with heard(manager) as events:
+        manager.create("zo\xeb")
+    assert [event.user_id for event in events] == ["zo\xeb"]
+
+
 def test_a_manager_can_be_used_while_it_listens(manager):
     with manager.events() as events:
         session = manager.create("ada")
