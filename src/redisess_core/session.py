@@ -47,14 +47,14 @@ class SessionMethods(SessionState):
 
         Raises `SessionGone` if the session is no longer there, `TypeError` for a value that cannot be stored.
         """
-        changed = encode_fields(self._changed_fields)
+        fields, ttl = dict(self._changed_fields), self._changed_ttl
+        changed = encode_fields(fields)
 
         def decode(result: Stored) -> None:
-            self._stored.update(changed)
-            self._changed_fields.clear()
-            self._stored.update({b"t": repr(self.ttl).encode(), b"l": result.last_access})
+            self.remember({**changed, b"l": result.last_access}, ttl)
+            self.written(fields, ttl)
 
-        return self._plan_store(changed, ttl=self.changed_ttl, touch=True, decode=decode)
+        return self._plan_store(changed, ttl=ttl, touch=True, decode=decode)
 
     @operation
     def kill(self) -> Operation[bool]:
@@ -113,9 +113,7 @@ class SessionMethods(SessionState):
                 raise TypeError("set(): a key without a value given, a str and a value wanted, or a mapping")
             data: Mapping[str, Any] = {key: value}
         elif value is not _UNSET:
-            raise TypeError(
-                f"set(): a value beside a {type(key).__name__} given, a str and a value wanted, or a mapping"
-            )
+            raise TypeError(f"set(): a key of type {type(key).__name__} given, a str wanted, or a mapping alone")
         else:
             data = key
         changed = encode_data(data)

@@ -174,7 +174,14 @@ class SessionState:
     @property
     def changed_ttl(self) -> float | None:
         """The ttl if it was set and not yet written."""
-        return None if self._changed_ttl == self._stored_ttl else self._changed_ttl
+        return self._changed_ttl
+
+    @property
+    def own_lifetime(self) -> float | None:
+        """Seconds from its sign-in, or else its creation, to its absolute deadline; None where it has none."""
+        deadline = self._stored.get(b"d")
+        began = self._stored.get(b"a") or self._stored[b"c"]
+        return None if deadline is None else round(float(deadline) - read_time(began), 6)
 
     @property
     def carried_fields(self) -> Changes:
@@ -188,6 +195,14 @@ class SessionState:
         if ttl is not None:
             self._stored[b"t"] = repr(ttl).encode()
         self._update(_data=None)
+
+    def written(self, fields: Mapping[str, Any], ttl: float | None) -> None:
+        """Note which changes of the session's own were stored; those that came meanwhile still wait."""
+        for name, value in fields.items():
+            if self._changed_fields.get(name, fields) is value:
+                del self._changed_fields[name]
+        if self._changed_ttl == ttl:
+            self._update(_changed_ttl=None)
 
     def touched(self, reply: list[Any]) -> bool:
         """Note what a touch came to; return whether the session was still there."""

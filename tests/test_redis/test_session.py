@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 import time
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from redisess_core import SessionDataTooLarge, SessionGone
+from redisess_core import AsyncSessionManager, SessionDataTooLarge, SessionGone
 from support.both import unwrap
 
 TIMES = ["created", "authenticated_at", "last_access", "expires", "expires_in", "idle"]
@@ -735,3 +736,34 @@ def test_two_managers_need_not_agree_on_additional_fields(make_manager, clock):
     found.plan = "free"
     found.write()
     assert one.get(found.session_id).fields == {"role": "admin", "theme": "dark"}
+
+
+# ---- a write under way
+
+
+@pytest.mark.anyio
+async def test_what_is_set_while_a_write_is_under_way_waits_for_the_next(redis_url, namespace):
+    async with AsyncSessionManager(redis_url, namespace=namespace, additional_fields=["device", "city"]) as manager:
+        session = await manager.create("ada")
+        session.device = "laptop"
+        writing = asyncio.create_task(session.write())
+        await asyncio.sleep(0)
+        session.device, session.city, session.ttl = "phone", "Paris", 99
+        await writing
+        assert (session.device, session.city, session.ttl) == ("phone", "Paris", 99)
+        stored = await manager.get(session.session_id)
+        assert (stored.device, stored.city, stored.ttl) == ("laptop", None, 1800)
+        await session.write()
+        stored = await manager.get(session.session_id)
+        assert (stored.device, stored.city, stored.ttl) == ("phone", "Paris", 99)
+
+
+def test_a_ttl_that_was_set_is_written_whatever_was_loaded(manager, session):
+    session.ttl = 100
+    session.write()
+    other = manager.get(session.session_id)
+    other.ttl = 5
+    other.write()
+    session.ttl = 100
+    session.write()
+    assert manager.get(session.session_id).ttl == 100
