@@ -6,37 +6,45 @@ from typing import Literal
 
 
 class RedisessError(Exception):
-    """The base of every error that redisess raises on its own account."""
+    """The base of every error that redisess raises on its own account; each can be pickled."""
 
 
 class SessionGone(RedisessError):  # noqa: N818  the public name; a session that is gone is a fact, not a mistake
     """The session was killed, rotated or has expired; nothing was written."""
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"session {session_id} is gone: it was killed, rotated, or has expired")
+        super().__init__(session_id)
         self.session_id = session_id
+
+    def __str__(self) -> str:
+        return f"session {self.session_id} is gone: it was killed, rotated, or has expired"
 
 
 class SessionLimitReached(RedisessError):  # noqa: N818  the public name
     """The user has `max_sessions_per_user` live sessions and `on_limit` is "refuse"; nothing was stored."""
 
     def __init__(self, user_id: str, limit: int) -> None:
-        super().__init__(f"user {user_id!r} already has {limit} live sessions, the most allowed")
+        super().__init__(user_id, limit)
         self.user_id = user_id
         self.limit = limit
+
+    def __str__(self) -> str:
+        return f"user {self.user_id!r} already has {self.limit} live sessions, the most allowed"
 
 
 class SessionDataTooLarge(RedisessError):  # noqa: N818  the public name
     """The session's data would exceed `max_data_bytes`, or 1,000 keys; nothing was stored."""
 
     def __init__(self, size: int, limit: int, unit: Literal["bytes", "keys"] = "bytes") -> None:
-        if unit == "bytes":
-            super().__init__(f"the session's data would take {size} bytes; max_data_bytes allows {limit}")
-        else:
-            super().__init__(f"the session's data would have {size} keys; a session holds at most {limit}")
+        super().__init__(size, limit, unit)
         self.size = size
         self.limit = limit
         self.unit: Literal["bytes", "keys"] = unit
+
+    def __str__(self) -> str:
+        if self.unit == "bytes":
+            return f"the session's data would take {self.size} bytes; max_data_bytes allows {self.limit}"
+        return f"the session's data would have {self.size} keys; a session holds at most {self.limit}"
 
 
 class NamespaceMismatch(RedisessError):  # noqa: N818  the public name
