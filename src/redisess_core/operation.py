@@ -224,7 +224,13 @@ class Awaiting(Runner):
                     async with turns:
                         return await self._run(plan)
 
-                steps.send(await asyncio.gather(*(in_turn(each) for each in plans)))
+                tasks = [asyncio.ensure_future(in_turn(each)) for each in plans]
+                try:
+                    steps.send(await asyncio.gather(*tasks))
+                finally:  # where one failed, the others do not go on behind the caller's back
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
             case step:
                 started = time.perf_counter()
                 try:
