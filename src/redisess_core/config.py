@@ -96,7 +96,7 @@ def check_user_id(user_id: object) -> str:
     """Return the `str` of a user id: 1 to 256 bytes in UTF-8."""
     if isinstance(user_id, bool) or not isinstance(user_id, (str, int, UUID)):
         raise TypeError(f"user_id: {type(user_id).__name__} given, a str, int or UUID wanted")
-    text = str(user_id)
+    text = str.__str__(user_id) if isinstance(user_id, str) else str(user_id)  # a member of an enum is its value
     if not 1 <= len(encode_text("user_id", text)) <= MAX_ID_BYTES:
         raise ValueError(f"user_id: {len(text)} characters given, 1 to {MAX_ID_BYTES} bytes in UTF-8 wanted")
     return text

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=SessionState)
 T = TypeVar("T")
 
-SESSIONS_PAGE: Final = 100  # sessions that one script reads whole
+SESSIONS_PAGE: Final = 100  # sessions that one script lists, at most
+VALUES_PAGE: Final = 1000  # values of sessions that one script lists
 MEMBERS_PAGE: Final = 900  # ids that one script reads
 Cursor = tuple[bytes, bytes]  # the score and the member after which the next page begins
 START: Final[Cursor] = (b"", b"")
@@ -54,6 +55,14 @@ class IndexPlans(SessionPlans[S]):
             found.update(members)
             if after[1] == END:
                 return found
+            yield PAUSE
+
+    def _users(self, shard: ShardKeys, secs: float) -> Steps[dict[bytes, float]]:
+        """Read the users: in one page where they fit one; else unordered, as a kill lets a user fall in rank."""
+        found, after = yield from self._members_page(shard, shard.users, secs, START, scan=False)
+        if after[1] != END:
+            found = yield from self._members(shard, shard.users, secs, scan=True)
+        return found
 
     def _members_page(
         self, shard: ShardKeys, index: bytes, secs: float, after: Cursor, *, scan: bool
@@ -92,7 +101,7 @@ class IndexPlans(SessionPlans[S]):
             user_id.encode(),
             secs,
             *after,
-            SESSIONS_PAGE,
+            max(1, min(SESSIONS_PAGE, VALUES_PAGE // len(self._listed))),
             self._ttl,
             *self._listed,
         )

@@ -93,6 +93,7 @@ class SessionOperations(IndexPlans[S]):
 
         It touches: pages and tools that only look pass `touch=False`.
         """
+        check_flag("touch", touch)
         if self._shard_of(session_id) is None:
             return nothing(None)
         return self.plan_open(session_id, touch=touch, decode=lambda reply: self._opened(reply, session_id))
@@ -165,7 +166,9 @@ class SessionOperations(IndexPlans[S]):
                 for session in sessions:
                     found.pop(session.session_id, None)
                     found[session.session_id] = session
-                if after[1] == END:
+                if after[1] != END:
+                    yield PAUSE
+                else:
                     return sorted(found.values(), key=lambda session: session.last_access, reverse=True)
 
         return steps()
@@ -174,6 +177,7 @@ class SessionOperations(IndexPlans[S]):
     def get_oldest_user_session(self, user_id: UserId, *, touch: bool = True) -> Steps[S | None]:
         """Return the user's session whose last access is longest ago, with its data loaded; None if there is none."""
         user = check_user_id(user_id)
+        check_flag("touch", touch)
         shard = self._user_shard(user)
 
         def decode(reply: list[Any]) -> S | None:
@@ -228,7 +232,7 @@ class SessionOperations(IndexPlans[S]):
     def get_all_users(self, secs: float = 0) -> Steps[list[str]]:
         """List the users with at least one live session, most recently active first; read in pages."""
         secs = check_seconds("secs", secs)
-        return ranked([self._members(shard, shard.users, secs, scan=not secs) for shard in self._shards])
+        return ranked([self._users(shard, secs) for shard in self._shards])
 
     @iteration
     def iter_sessions(self, secs: float = 0) -> Iteration[S]:
@@ -246,6 +250,7 @@ class SessionOperations(IndexPlans[S]):
                     yield Page(sessions)
                     if after[1] == END:
                         break
+                    yield PAUSE
 
         return steps()
 
@@ -265,6 +270,7 @@ class SessionOperations(IndexPlans[S]):
                     yield Page([member.decode() for member in members])
                     if after[1] == END:
                         break
+                    yield PAUSE
 
         return steps()
 

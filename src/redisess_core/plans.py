@@ -101,13 +101,17 @@ class SessionPlans(Generic[S]):
         *,
         ttl: float | None = None,
         max_lifetime: float | None = None,
-        created: float | None = None,
+        instead_of: SessionState | None = None,
     ) -> Steps[S]:
-        """Plan a session for *token*; with *created* it takes the place of another, made then."""
+        """Plan a session for *token*; *instead_of* another, whose data may stay as large as it is."""
+        created, largest = None, self.max_data_bytes
+        if instead_of is not None:
+            created, max_lifetime = instead_of.created, instead_of.own_lifetime
+            largest = max(largest, int(instead_of.stored_fields.get(b"n") or 0))
         ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
         lifetime = (self.max_lifetime or 0) if max_lifetime is None else check_seconds("max_lifetime", max_lifetime)
         stored = [(name, value) for name, value in changes.items() if value is not None]
-        size = measure(stored, self.max_data_bytes)
+        size = measure(stored, largest)
         session_id = tokens.session_id_of(token)
 
         def decode(reply: list[Any]) -> S:
@@ -186,7 +190,9 @@ class SessionPlans(Generic[S]):
             check_seconds("ttl", ttl)
         elif fresh:
             ttl = self.ttl
-        old, new = cast("ShardKeys", self._shard_of(session.session_id)), tokens.session_id_of(token)
+        old, new = self._shard_of(session.session_id), tokens.session_id_of(token)
+        if old is None:
+            raise ValueError(f"session: one of a namespace with more shards given, one of {self.namespace!r} wanted")
         if tokens.token_shard(token, self.shards) != old.number:
             return self._move(session, token, changes, cast("str", user_id), ttl=ttl, fresh=fresh)
 
@@ -252,12 +258,10 @@ class SessionPlans(Generic[S]):
             user_id,
             {**carried, **changes},
             ttl=session.ttl if ttl is None else ttl,
-            created=None if fresh else session.created,
+            instead_of=None if fresh else loaded,
         )
-        if fresh:
-            killed = yield self.plan_kill(session.session_id, reason=EventReason.LOGOUT)
-        else:
-            killed = yield self.plan_kill(session.session_id, reason=EventReason.ROTATED, successor=moved)
+        reason = EventReason.LOGOUT if fresh else EventReason.ROTATED
+        killed = yield self.plan_kill(session.session_id, reason=reason, successor=moved)
         session.mark_gone()
         if not killed:  # it died meanwhile, and dead stays dead
             yield self.plan_kill(moved.session_id, reason=EventReason.ROTATED)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEADLINE = 30.0
-SLICE = 50  # sessions that one script sweeps
 
 # Each way to look, and what it says of `live` sessions, their ids and their users.
 LOOKS: dict[str, Callable[[Any], Any]] = {
@@ -160,7 +159,8 @@ def test_looks_are_exact_where_the_hash_went_first(manager, clock, redis_client,
     clock.advance(4)
     assert redis_client.delete(*[f"{{{namespace}:0}}:s:{session_id}" for session_id in gone]) == len(gone)
     assert LOOKS[look](manager) == expected(look, live)
-    assert manager.wipe() in {0, len(gone) % SLICE, len(gone)}
+    manager.wipe()
+    assert redis_client.zcard(f"{{{namespace}:0}}:expiry") == len(live)
     assert LOOKS[look](manager) == expected(look, live)
 
 
@@ -556,6 +556,49 @@ def test_an_evicted_session_with_a_ttl_of_its_own_is_gone_from_the_count_at_once
     assert manager.get_all_sessions() == [left.session_id]
     assert [session.session_id for session in manager.list_user_sessions("ann")] == [left.session_id]
     assert manager.count_for_user("ann") == 1  # that list healed the rest
+
+
+@pytest.mark.parametrize("namespace_ttl", [0, 1800])
+@pytest.mark.parametrize("look", HEALING)
+def test_an_evicted_immortal_session_among_many_is_healed_by_a_look(
+    make_manager, clock, redis_client, namespace, look, namespace_ttl
+):
+    manager = make_manager(clock=clock, ttl=namespace_ttl)
+    sessions = [manager.create(f"user{number}", ttl=0) for number in range(40)]
+    for session in sessions[::2]:
+        redis_client.delete(f"{{{namespace}:0}}:s:{session.session_id}")
+        assert not HEALING[look](manager, session)
+    assert_all_looks(manager, {session.session_id: session.user_id for session in sessions[1::2]})
+    refusing = make_manager(clock=clock, max_sessions_per_user=1, on_limit="refuse")
+    assert all(refusing.create(session.user_id).valid for session in sessions[::2])
+
+
+def test_an_evicted_immortal_session_lets_the_keys_go_when_it_is_healed(manager, redis_client, namespace, kept):
+    immortal = manager.create("ann", ttl=0)
+    manager.create("bob", ttl=20)
+    redis_client.delete(f"{{{namespace}:0}}:s:{immortal.session_id}")
+    assert manager.authenticate(immortal.token) is None
+    assert all(0 < left <= 130_050 for left in kept().values())
+
+
+def test_the_keys_of_a_user_of_many_sessions_go_when_the_immortal_one_has_ended(manager, redis_client, kept):
+    other = manager.create("bob", ttl=0)
+    plant(redis_client, manager, ["ann"] * 250, ttl=20)
+    manager.create("ann", ttl=0).kill()
+    assert 0 < kept()["u:ann"] <= 130_050
+    other.kill()
+    assert all(0 < left <= 130_050 for left in kept().values())
+
+
+def test_a_damaged_key_is_no_session_and_stops_no_kill(manager, redis_client, namespace):
+    damaged, other = manager.create("ann"), manager.create("ann")
+    left = manager.create("ann")
+    redis_client.hdel(f"{{{namespace}:0}}:s:{damaged.session_id}", "l")
+    redis_client.delete(f"{{{namespace}:0}}:s:{other.session_id}")
+    redis_client.set(f"{{{namespace}:0}}:s:{other.session_id}", "not a hash")
+    assert [session.session_id for session in manager.list_user_sessions("ann")] == [left.session_id]
+    assert manager.kill_user("ann") == 1
+    assert_all_looks(manager, {})
 
 
 @pytest.mark.parametrize("killing", ["kill_user", "kill_all"])

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from every_operation import NAMESPACE, ONE_SESSION, ONE_USER, OPERATIONS
+from hearing import heard
 
-from redisess_core import SessionGone, StoreUnavailable
+from redisess_core import EventKind, SessionGone, StoreUnavailable
+from redisess_core.tokens import shard_of, user_shard
 from support.server import free_port
 
 if TYPE_CHECKING:
@@ -358,7 +360,7 @@ class Losing:
 
     def __init__(self, port: int) -> None:
         self.upstream, self.port, self.lose_next = port, free_port(), False
-        self.lost = 0
+        self.skip = self.lost = 0  # answers that still pass before one is lost; how many were
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listening = socket.create_server(("127.0.0.1", self.port))
@@ -391,7 +393,9 @@ class Losing:
     def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         try:
             while data := source.recv(65536):
-                if answers and self.lose_next:
+                if answers and self.lose_next and self.skip:
+                    self.skip -= 1
+                elif answers and self.lose_next:
                     self.lose_next, self.lost = False, self.lost + 1
                     break
                 target.sendall(data)
@@ -449,6 +453,21 @@ def test_a_rotation_whose_answer_got_lost_is_done_once(far, losing, live_manager
     assert live_manager.get_all_sessions() == [rotated.session_id]
     assert live_manager.authenticate(rotated.token).data == {"cart": 1}
     assert rotated.user_id == user
+
+
+@pytest.mark.parametrize("half", ["creating the new one", "killing the old one"])
+def test_a_sign_in_across_shards_whose_answer_got_lost_is_done_once(far, losing, make_manager, half):
+    manager, looking = far(shards=8), make_manager(shards=8)
+    for user in ("ada", "bob", "cid"):  # some of them in another shard
+        session = manager.create(None, data={"cart": 1})
+        moves = user_shard(user.encode(), 8) != shard_of(session.session_id)
+        losing.skip, losing.lose_next = int(moves and half == "killing the old one"), True
+        with heard(looking) as events:
+            signed_in = manager.rotate(session, user_id=user)
+        assert not looking.exists(session.session_id)
+        assert looking.authenticate(signed_in.token).data == {"cart": 1}
+        assert [(event.kind, event.successor) for event in events] == [(EventKind.ROTATED, signed_in.session_id)]
+    assert losing.lost == 3
 
 
 def test_a_write_whose_answer_got_lost_is_there(far, losing, live_manager):

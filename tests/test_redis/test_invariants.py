@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import threading
 import time
@@ -491,6 +492,82 @@ def test_a_user_who_falls_in_rank_is_not_missed(manager, redis_client, clock, ho
     assert manager.get_user_sessions("faller") == [older.session_id]
     found |= set(rest)
     assert found == {"faller", *staying}
+
+
+@pytest.mark.parametrize("secs", [0, 3600])
+def test_get_all_users_misses_nobody_who_falls_in_rank_between_its_pages(
+    make_manager, redis_client, clock, monkeypatch, secs
+):
+    manager, other = make_manager(clock=clock), make_manager(clock=clock)
+    manager.create("faller")
+    clock.advance(1)
+    plant(redis_client, manager, {f"user{n}" for n in range(2000)})
+    clock.advance(1)
+    latest = manager.create("faller")
+    store, pages = unwrap(manager).store, []
+    monkeypatch.setattr(store, "execute", between_pages(store.execute, lambda: other.kill(latest.session_id), pages))
+    users = manager.get_all_users(secs)
+    assert len(pages) > 2
+    assert len(users) == len(set(users)) == 2001
+    assert users[-1] == "faller"
+
+
+def between_pages(execute, once, pages):
+    """Run each operation, and after the first do something *once*."""
+
+    def after(operation):
+        pages.append(operation.script.name)
+        if len(pages) == 1:
+            once()
+
+    def blocking(operation):
+        result = execute(operation)
+        after(operation)
+        return result
+
+    async def awaiting(operation):
+        result = await execute(operation)
+        await asyncio.to_thread(after, operation)
+        return result
+
+    return awaiting if inspect.iscoroutinefunction(execute) else blocking
+
+
+# ---- dead stays dead, whatever the clock does
+
+
+LOOKS_AT_AN_EXPIRED_ONE: dict[str, Callable[[Any, Any], Any]] = {
+    "authenticate": lambda manager, session: manager.authenticate(session.token),
+    "get": lambda manager, session: manager.get(session.session_id, touch=False),
+    "exists": lambda manager, session: manager.exists(session.session_id),
+    "kill": lambda manager, session: manager.kill(session.session_id),
+    "kill_user": lambda manager, session: manager.kill_user("ada"),
+    "kill_all": lambda manager, session: manager.kill_all(),
+    "list_user_sessions": lambda manager, session: manager.list_user_sessions("ada"),
+    "iter_sessions": lambda manager, session: list(manager.iter_sessions()),
+    "oldest": lambda manager, session: manager.get_oldest_user_session("ada"),
+    "count": lambda manager, session: manager.count(),
+    "session.get": lambda manager, session: refused(lambda: session.get("key")),
+    "session.set": lambda manager, session: refused(lambda: session.set("key", 1)),
+    "session.write": lambda manager, session: refused(session.write),
+    "rotate": lambda manager, session: refused(lambda: manager.rotate(session)),
+}
+
+
+def refused(use: Callable[[], Any]) -> None:
+    with pytest.raises(SessionGone):
+        use()
+
+
+@pytest.mark.parametrize("look", LOOKS_AT_AN_EXPIRED_ONE)
+def test_what_was_seen_expired_stays_dead_when_the_clock_steps_back(make_manager, clock, look):
+    manager = make_manager(clock=clock, ttl=100)
+    session = manager.create("ada")
+    clock.advance(101)
+    assert not LOOKS_AT_AN_EXPIRED_ONE[look](manager, session)
+    clock.advance(-50)
+    assert manager.authenticate(session.token) is None
+    assert (manager.count(), manager.count_for_user("ada"), manager.get_all_users()) == (0, 0, [])
 
 
 # ---- ids from outside

@@ -648,10 +648,25 @@ def test_rotate_without_a_user_keeps_the_deadline_and_with_one_starts_it_anew(ma
     assert manager.authenticate(third.token) is None
 
 
-def test_a_sign_in_gives_the_session_the_managers_deadline_not_its_own(make_manager, clock):
-    manager = make_manager(clock=clock, ttl=0)
-    anonymous = manager.create(None, max_lifetime=100)
-    assert manager.rotate(anonymous, user_id="ada").expires == math.inf
+@pytest.mark.parametrize("shards", [1, 8])
+def test_a_sign_in_starts_a_lifetime_of_the_sessions_own_anew(make_manager, clock, shards):
+    manager = make_manager(clock=clock, ttl=0, max_lifetime=1000, shards=shards)
+    for user in ("ada", "bob", "cid"):
+        anonymous = manager.create(None, max_lifetime=100)
+        clock.advance(40)
+        signed_in = manager.rotate(anonymous, user_id=user)
+        assert signed_in.expires == clock() + 100
+        clock.advance(0.123456)
+        assert manager.rotate(signed_in, user_id=user).expires == clock() + 100
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_a_sign_in_gives_a_session_without_a_lifetime_the_managers(make_manager, clock, shards):
+    manager = make_manager(clock=clock, ttl=0, max_lifetime=1000, shards=shards)
+    for user in ("ada", "bob", "cid"):
+        anonymous = manager.create(None, max_lifetime=0)
+        assert anonymous.expires == math.inf
+        assert manager.rotate(anonymous, user_id=user).expires == clock() + 1000
 
 
 def test_rotate_with_a_user_signs_an_anonymous_session_in(manager, clock):
@@ -790,6 +805,43 @@ def test_a_lowered_limit_is_kept_at_the_next_create(make_manager, filler, clock)
     strict = make_manager(clock=clock, max_sessions_per_user=3)
     newest = strict.create("ada").session_id
     assert strict.get_user_sessions("ada") == [newest, *sessions[:-3:-1]]
+
+
+def test_a_lowered_limit_spares_the_session_that_signs_in_again(make_manager, filler, clock):
+    sessions = []
+    for _ in range(4):
+        sessions.append(filler.create("ada"))
+        clock.advance(1)
+    strict = make_manager(clock=clock, max_sessions_per_user=2)
+    again = strict.rotate(strict.get(sessions[0].session_id, touch=False), user_id="ada")
+    assert strict.get_user_sessions("ada") == [again.session_id, sessions[3].session_id]
+
+
+def test_a_sign_in_at_the_limit_leaves_what_is_dead_of_others_to_the_sweep(make_manager, filler, clock, wire):
+    manager = make_manager(clock=clock, max_sessions_per_user=1)
+    first = manager.create("ada", ttl=3600)
+    for number in range(120):
+        filler.create(f"user{number}", ttl=5)
+    clock.advance(5)
+    with wire() as seen:
+        second = manager.create("ada")
+    assert seen.names == ["EVALSHA"]
+    assert manager.get_user_sessions("ada") == [second.session_id]
+    assert not manager.exists(first.session_id)
+
+
+@pytest.mark.parametrize("on_limit", ["evict", "refuse"])
+def test_a_session_whose_hash_was_lost_takes_no_room_under_a_limit(
+    make_manager, clock, redis_client, namespace, on_limit
+):
+    manager = make_manager(clock=clock, max_sessions_per_user=3, on_limit=on_limit)
+    sessions = []
+    for _ in range(3):
+        sessions.append(manager.create("ada"))
+        clock.advance(1)
+    redis_client.delete(f"{{{namespace}:0}}:s:{sessions[1].session_id}")
+    newest = manager.create("ada")
+    assert manager.get_user_sessions("ada") == ids([newest, sessions[2], sessions[0]])
 
 
 @pytest.mark.parametrize("on_limit", ["evict", "refuse"])

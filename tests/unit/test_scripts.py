@@ -18,7 +18,20 @@ from redisess_core.scripts import script
 FOLDER = Path(str(files("redisess_core"))) / "lua"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
 INCLUDES = sorted(path.stem for path in (FOLDER / "include").glob("*.lua"))
-OF_LUA = {"tonumber", "tostring", "ipairs", "pairs", "type", "string", "table", "math", "redis", "KEYS", "ARGV"}
+OF_LUA = {
+    "tonumber",
+    "tostring",
+    "ipairs",
+    "pairs",
+    "type",
+    "unpack",
+    "string",
+    "table",
+    "math",
+    "redis",
+    "KEYS",
+    "ARGV",
+}
 COMMAND = re.compile(r"redis\.p?call\(\s*'(\w+)'([^\n]*)")
 
 
@@ -154,7 +167,7 @@ def test_no_script_runs_a_command_that_reads_everything(name):
     ran = {command for command, _ in COMMAND.findall(source(name))}
     assert ran
     assert not ran & {"KEYS", "SCAN", "SSCAN", "HSCAN", "SMEMBERS", "FLUSHDB", "FLUSHALL", "SORT", "EVAL"}
-    assert not re.search(r"\bunpack\b", code(source(name)))
+    assert not re.search(r"\bunpack\b(?!\(ARGV)", code(source(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@
 -- @include index
 -- @include leave
 -- @include publish
+-- @include bury
 -- @include sweep
 local index, seconds = KEYS[4], tonumber(ARGV[2])
 

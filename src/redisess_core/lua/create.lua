@@ -14,6 +14,8 @@
 -- @include leave
 -- @include release
 -- @include publish
+-- @include bury
+-- @include heal
 -- @include end_session
 -- @include sweep
 -- @include make_room

@@ -11,15 +11,24 @@
 -- @include give
 local key = KEYS[4]
 
-if not load_live(key) then
-  return {}
-end
-if #ARGV == 1 then
+local live, expired = load_live(key)
+if live and #ARGV == 1 then
   return give(key)
 end
-local reply = {}
-for i = 2, #ARGV do
-  reply[i - 1] = redis.call('HGET', key, ARGV[i])
+if live then
+  local reply = {}
+  for i = 2, #ARGV do
+    reply[i - 1] = redis.call('HGET', key, ARGV[i])
+  end
+  reply[#ARGV] = now_text
+  return reply
 end
-reply[#ARGV] = now_text
-return reply
+
+-- @include index
+-- @include leave
+-- @include publish
+-- @include bury
+if expired then
+  bury(string.sub(key, -ID_LENGTH), expired.user, string.format('%.17g', expired.expires), expired.mark)
+end
+return {}

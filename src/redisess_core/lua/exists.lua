@@ -2,20 +2,23 @@
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, 2 session id, 3 the manager's ttl
 -- Reply: 'live' or 'gone'
--- Cost: O(1)
+-- Cost: O(1), and O(log sessions) for one that is gone and still in an index
 -- @include now
 -- @include shard
 -- @include session
 -- @include load
 -- @include index
+-- @include keep
 -- @include leave
+-- @include release
+-- @include publish
+-- @include bury
 -- @include heal
 local key, id = KEYS[4], ARGV[2]
 
-if load_live(key) then
+local live, expired = load_live(key)
+if live then
   return { 'live' }
 end
-if redis.call('EXISTS', key) == 0 then
-  heal(id, nil, tonumber(ARGV[3]))
-end
+clear_away(id, expired, nil, tonumber(ARGV[3]))
 return { 'gone' }

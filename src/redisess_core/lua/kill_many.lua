@@ -14,8 +14,9 @@
 -- @include leave
 -- @include release
 -- @include publish
--- @include end_session
+-- @include bury
 -- @include heal
+-- @include end_session
 -- @include page
 local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
 local called, ttl = ARGV[4] ~= '' and ARGV[4] or now_text, tonumber(ARGV[7])
@@ -28,9 +29,9 @@ local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local ended = 0
 for i = 1, #found, 2 do
   local id = found[i]
-  local meta = load_live(session_key(id))
+  local meta, expired = load_live(session_key(id))
   if not meta then
-    heal(id, user ~= '' and user or nil, ttl)
+    clear_away(id, expired, user ~= '' and user or nil, ttl)
   elseif not keep[id] and meta.created <= tonumber(called) then
     end_session(id, meta, reason)
     ended = ended + 1

@@ -11,6 +11,7 @@
 -- @include index
 -- @include leave
 -- @include publish
+-- @include bury
 -- @include sweep
 -- @include page
 -- @include scan

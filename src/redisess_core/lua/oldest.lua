@@ -12,8 +12,9 @@
 -- @include index
 -- @include keep
 -- @include leave
+-- @include release
 -- @include publish
--- @include sweep
+-- @include bury
 -- @include heal
 -- @include give
 local index, user, interval = KEYS[4], ARGV[2], tonumber(ARGV[3])
@@ -21,7 +22,7 @@ local index, user, interval = KEYS[4], ARGV[2], tonumber(ARGV[3])
 local first = redis.call('ZRANGE', index, 0, SLICE - 1)
 for _, id in ipairs(first) do
   local key = session_key(id)
-  local meta = load_live(key)
+  local meta, expired = load_live(key)
   if meta then
     if interval and is_due(meta.last_access, meta.ttl, interval) then
 -- @include touch
@@ -34,9 +35,6 @@ for _, id in ipairs(first) do
     reply[#reply + 1] = id
     return reply
   end
-  heal(id, user, 0)
+  clear_away(id, expired, user, 0)
 end
-if #first == 0 then
-  return {}
-end
-return (sweep(SLICE) == SLICE or #first == SLICE) and { 'more' } or {}
+return #first == SLICE and { 'more' } or {}

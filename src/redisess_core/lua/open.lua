@@ -69,7 +69,9 @@ end
 
 -- @include keep
 -- @include leave
+-- @include release
 -- @include publish
+-- @include bury
 -- @include sweep
 -- @include heal
 if live then
@@ -77,11 +79,5 @@ if live then
   sweep(10)
   return reply
 end
-if size == 0 then
-  heal(id, nil, tonumber(ARGV[3]))
-elseif expires then -- it has expired: whatever the clock does next, it stays dead
-  redis.call('DEL', key)
-  leave(id, user or '')
-  publish('expired', id, user or '', string.format('%.17g', expires), mark == '!' and 'lifetime' or 'idle')
-end
+clear_away(id, expires and { user = user or '', expires = expires, mark = mark }, nil, tonumber(ARGV[3]))
 return {}

@@ -17,6 +17,8 @@
 -- @include leave
 -- @include release
 -- @include publish
+-- @include bury
+-- @include heal
 -- @include end_session
 -- @include sweep
 -- @include make_room
@@ -25,10 +27,13 @@
 local old_key, new_key, old_id, id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
 local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 11
 
-local meta = load_live(old_key)
+local meta, expired = load_live(old_key)
 if not meta then
   if load_live(new_key) then -- a client that lost the first answer asks again
     return give(new_key)
+  end
+  if expired then
+    bury(old_id, expired.user, string.format('%.17g', expired.expires), expired.mark)
   end
   return {}
 end
@@ -43,7 +48,11 @@ if sign_in then
   end
 end
 
-local was_immortal, old_user = meta.expires == math.huge, meta.user
+local was_immortal, old_user, lifetime = meta.expires == math.huge, meta.user, tonumber(ARGV[6])
+if sign_in and not fresh and meta.deadline then -- a lifetime of the session's own, which starts anew
+  local began = read_time(redis.call('HGET', old_key, 'a') or redis.call('HGET', old_key, 'c'))
+  lifetime = math.floor((meta.deadline - began) * 1000000 + 0.5) / 1000000
+end
 if fresh then
   end_session(old_id, meta, 'logout')
   meta.user, meta.deadline = '', nil
@@ -58,7 +67,6 @@ if sign_in then
   redis.call('HSET', new_key, 'u', meta.user, 'a', now_stored)
 end
 if sign_in or fresh then
-  local lifetime = tonumber(ARGV[6])
   meta.deadline = lifetime > 0 and now + lifetime or nil
   if lifetime > 0 then
     redis.call('HSET', new_key, 'd', meta.deadline)

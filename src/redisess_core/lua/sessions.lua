@@ -9,7 +9,11 @@
 -- @include session
 -- @include load
 -- @include index
+-- @include keep
 -- @include leave
+-- @include release
+-- @include publish
+-- @include bury
 -- @include heal
 -- @include page
 -- @include scan
@@ -18,18 +22,19 @@ local index, user, seconds, ttl = KEYS[4], ARGV[2], tonumber(ARGV[3]), tonumber(
 local lowest = seconds == 0 and '-inf' or string.format('%.17g', now - seconds)
 local read = user == '' and scan or page
 local found, next_score, next_id = read(index, lowest, ARGV[4], ARGV[5], tonumber(ARGV[6]))
-local reply, healed = { 'page', now_text, next_score, next_id }, 0
+local reply, cleared = { 'page', now_text, next_score, next_id }, 0
 for i = 1, #found, 2 do
   local id = found[i]
   local key = session_key(id)
-  if load_live(key) then
+  local live, expired = load_live(key)
+  if live then
     reply[#reply + 1] = id
-    for j = 8, #ARGV do
-      reply[#reply + 1] = redis.call('HGET', key, ARGV[j])
+    for _, value in ipairs(redis.call('HMGET', key, unpack(ARGV, 8))) do
+      reply[#reply + 1] = value
     end
-  elseif healed < 100 and redis.call('EXISTS', key) == 0 then
-    healed = healed + 1
-    heal(id, user ~= '' and user or nil, ttl)
+  elseif cleared < 100 then
+    cleared = cleared + 1
+    clear_away(id, expired, user ~= '' and user or nil, ttl)
   end
 end
 return reply

@@ -9,6 +9,7 @@
 -- @include index
 -- @include leave
 -- @include publish
+-- @include bury
 -- @include sweep
 local removed = sweep(SLICE)
 return { removed == SLICE and 'more' or 'done', removed }

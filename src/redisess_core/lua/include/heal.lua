@@ -1,23 +1,65 @@
--- The hash of session *id* is not there. If it has merely expired, the sweep will come; if it was
--- evicted, take the session out of the indexes. Its user is known to the caller, or found by the
--- expiry that the manager's ttl gave it; where neither tells, what remains goes at its expiry.
+-- The entry of session *id* in the expiry index, if it ends at *ends*. Entries of one score are in the order of their
+-- ids, so the place is found by halves. Compared are 52 bits of an id: Lua's own order of text follows a locale.
+local function entry_ending(ends, id)
+  local function place(entry)
+    return tonumber(string.sub(entry, 4, 16), 16) or -1
+  end
+  local score = string.format('%.17g', ends)
+  local low, high = redis.call('ZCOUNT', expiry, '-inf', '(' .. score), redis.call('ZCOUNT', expiry, '-inf', score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local entry = redis.call('ZRANGE', expiry, middle, middle)[1]
+    if string.sub(entry, 1, ID_LENGTH) == id then
+      return entry
+    elseif place(entry) < place(id) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return nil
+end
+
+-- The hash of session *id* is not there (expired, or evicted), or is none. Take it out of the indexes. Its user is known to the
+-- caller, or found by the end that the manager's ttl gave it, or that it has none; where neither tells, what remains
+-- goes at its expiry.
 local function heal(id, user, ttl)
-  local last_access = redis.call('ZSCORE', activity, id)
+  local ends, mark
   if user then
     local scores = redis.call('ZMSCORE', expiry, id .. ':' .. user, id .. '!' .. user)
-    if (tonumber(scores[1] or scores[2]) or math.huge) > now then
-      leave(id, user)
+    ends, mark = tonumber(scores[1] or scores[2]), scores[1] and ':' or '!'
+  else
+    local last_access = redis.call('ZSCORE', activity, id)
+    if not last_access then
+      return
     end
-  elseif last_access then
-    local ends = ttl > 0 and tonumber(last_access) + ttl or math.huge
-    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', expiry, ends, ends, 'LIMIT', 0, 5)) do
-      if string.sub(entry, 1, ID_LENGTH) == id then
-        if ends > now then
-          leave(id, string.sub(entry, ID_LENGTH + 2))
-        end
-        return
+    for _, possible in ipairs({ ttl > 0 and tonumber(last_access) + ttl or math.huge, math.huge }) do
+      local entry = entry_ending(possible, id)
+      if entry then
+        ends, mark, user = possible, string.sub(entry, ID_LENGTH + 1, ID_LENGTH + 1), string.sub(entry, ID_LENGTH + 2)
+        break
       end
     end
-    redis.call('ZREM', activity, id)
+    if not ends then
+      redis.call('ZREM', activity, id)
+      return
+    end
+  end
+  if ends and ends <= now then
+    bury(id, user, string.format('%.17g', ends), mark)
+    return
+  end
+  leave(id, user)
+  if ends == math.huge then
+    release_indexes(user)
+  end
+end
+
+-- Session *id* is not live: what is left of it goes. *expired*: its metadata, if its hash is still there.
+local function clear_away(id, expired, user, ttl)
+  if expired then
+    bury(id, expired.user, string.format('%.17g', expired.expires), expired.mark)
+  else
+    heal(id, user, ttl)
   end
 end

@@ -3,10 +3,11 @@ local function set_expiry(meta) -- from last access, ttl and deadline
   meta.expires, meta.mark = ending(meta.last_access, meta.ttl, meta.deadline)
 end
 
--- The metadata of a live session, else nil. 'accessed' is the last access as it is stored.
+-- The metadata of a live session; else nil and, where its hash is still there, that of one that has expired.
+-- 'accessed' is the last access as it is stored. A key that somebody damaged is no session, and stops nobody.
 local function load_live(key)
-  local found = redis.call('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
-  if found[1] ~= LIVE then
+  local found = redis.pcall('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
+  if found[1] ~= LIVE or not (found[3] and found[4] and found[5]) then
     return nil
   end
   local meta = {
@@ -18,5 +19,8 @@ local function load_live(key)
     deadline = tonumber(found[6]),
   }
   set_expiry(meta)
-  return now < meta.expires and meta or nil
+  if now < meta.expires then
+    return meta
+  end
+  return nil, meta
 end

@@ -1,34 +1,40 @@
 -- Make room for one more session of *user* where *limit* (0: none) allows that many, not counting session *except*.
 -- 'room'; 'full' where the policy is "refuse"; 'more' where another slice is needed.
+local LOOKS = 200 -- at sessions of the user, in one script
+
 local function make_room(user, limit, policy, except)
   if limit == 0 or user == '' then
     return 'room'
   end
   local key = user_key(user)
-  local function count()
-    return redis.call('ZCARD', key) - (redis.call('ZSCORE', key, except) and 1 or 0)
+  local function excess()
+    return redis.call('ZCARD', key) - (redis.call('ZSCORE', key, except) and 1 or 0) - limit + 1
   end
-  if count() < limit then
+  if excess() <= 0 then
     return 'room'
   end
-  if sweep(SLICE) == SLICE then
-    return 'more'
-  end
-  local excess = count() - limit + 1
-  if excess > 0 and policy == 'refuse' then
-    return 'full'
-  end
-  local ended = 0
-  for _, id in ipairs(redis.call('ZRANGE', key, 0, math.min(excess, SLICE))) do
-    if id ~= except and ended < excess and ended < SLICE then
-      local meta = load_live(session_key(id))
-      if meta then
-        end_session(id, meta, 'limit')
-      else
-        leave(id, user)
-      end
-      ended = ended + 1
+  local live, dead = {}, 0
+  for _, id in ipairs(redis.call('ZRANGE', key, 0, LOOKS - 1)) do
+    local meta, expired = load_live(session_key(id))
+    if not meta then -- the dead take no room
+      clear_away(id, expired, user, 0)
+      dead = dead + 1
+    elseif id ~= except then
+      live[#live + 1] = { id, meta }
+    end
+    if dead == SLICE then
+      break
     end
   end
-  return ended < excess and 'more' or 'room'
+  if dead == SLICE or (redis.call('ZCARD', key) > LOOKS and sweep(SLICE) == SLICE) then
+    return 'more'
+  end
+  local over = excess()
+  if over > 0 and policy == 'refuse' then
+    return 'full'
+  end
+  for i = 1, math.min(over, SLICE - dead) do
+    end_session(live[i][1], live[i][2], 'limit')
+  end
+  return over > SLICE - dead and 'more' or 'room'
 end

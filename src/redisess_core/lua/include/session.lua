@@ -1,5 +1,5 @@
 -- What the fields of a session's hash mean. KEYS.md names them.
-local LIVE = '1'
+local LIVE, REPLACED = '1', '2'
 
 -- A time as it is stored: in seconds or, where it is a whole number (which takes Redis less memory), in microseconds.
 local function read_time(stored)
