@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from redisess_core.events import EventReason
 from redisess_core.operation import (
     PAUSE,
     Argument,
@@ -12,7 +13,7 @@ from redisess_core.operation import (
     Steps,
     Together,
 )
-from redisess_core.plans import SessionPlans
+from redisess_core.plans import SessionPlans, refuse_dead
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, until_done
@@ -20,7 +21,6 @@ from redisess_core.steps import More, until_done
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from redisess_core.events import EventReason
     from redisess_core.keys import ShardKeys
 
 S = TypeVar("S", bound=SessionState)
@@ -107,6 +107,12 @@ class IndexPlans(SessionPlans[S]):
         )
         return Operation(script("sessions"), (*shard.indexes, index), args, decode)
 
+    def plan_kill_user(self, user_id: str, *, keep: Iterable[str] = (), acting: str | None = None) -> Steps[int]:
+        """Plan the end of a user's sessions but those kept; *acting*: the one of them that asks for it."""
+        shard = self._user_shard(user_id)
+        index, reason = shard.user(user_id.encode()), EventReason.USER_KILLED
+        return self._kill_many(shard, index, user_id, reason=reason, keep=keep, acting=acting)
+
     def _kill_many(
         self,
         shard: ShardKeys,
@@ -116,11 +122,15 @@ class IndexPlans(SessionPlans[S]):
         reason: EventReason,
         keep: Iterable[str] = (),
         called: bytes = b"",
+        acting: str | None = None,
     ) -> Steps[int]:
+        """End the sessions of an index; *acting*, which asks for it, lives when that begins, and may end with them."""
         ended, after = 0, START
         while True:
+            keys = (*shard.indexes, index, *(self.acting_keys(acting) if after == START else ()))
             args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, *keep)
-            reply: list[Any] = yield Operation(script("kill_many"), (*shard.indexes, index), args, list)
+            reply: list[Any] = yield Operation(script("kill_many"), keys, args, list)
+            refuse_dead(reply, acting)
             called, after = reply[1], (reply[2], reply[3])
             ended += int(reply[4])
             if reply[0] == b"done":

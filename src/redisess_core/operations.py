@@ -202,8 +202,7 @@ class SessionOperations(IndexPlans[S]):
         for session_id in kept:
             if self._shard_of(check_handle("keep", session_id)) is None:
                 raise ValueError("keep: a str given that has not the form of a session id, session ids wanted")
-        shard = self._user_shard(user)
-        return self._kill_many(shard, shard.user(user.encode()), user, reason=EventReason.USER_KILLED, keep=kept)
+        return self.plan_kill_user(user, keep=kept)
 
     # The namespace
 

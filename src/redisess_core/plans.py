@@ -16,14 +16,11 @@ from redisess_core.config import (
 from redisess_core.errors import SessionGone, SessionLimitReached
 from redisess_core.events import EventReason
 from redisess_core.keys import ShardKeys
-from redisess_core.operation import (
-    Operation,
-    Steps,
-)
+from redisess_core.operation import Operation, Plan, Steps
 from redisess_core.record import DATA, FIELD, Changes, check_keys, encode_fields, measure, pairs, read_time, too_large
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
-from redisess_core.steps import More, until_done
+from redisess_core.steps import More, nothing, until_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,6 +89,10 @@ class SessionPlans(Generic[S]):
         """Return the keys of a script about one session; its shard is part of the id."""
         shard = self._shards[tokens.shard_of(session_id)]
         return (*shard.indexes, shard.session(session_id))
+
+    def acting_keys(self, acting: str | None) -> tuple[bytes, ...]:
+        """Return the key by which a script sees whether the session that asks for something lives."""
+        return () if acting is None else self.session_keys(acting)[-1:]
 
     def plan_create(
         self,
@@ -227,11 +228,24 @@ class SessionPlans(Generic[S]):
         owner: str | None = None,
         reason: EventReason = EventReason.KILLED,
         successor: SessionState | None = None,
+        acting: str | None = None,
     ) -> Operation[bool]:
-        """Plan the end of one session."""
+        """Plan the end of one session; *acting* is the session of its shard that asks for it, which has to live."""
+
+        def decode(reply: list[Any]) -> bool:
+            refuse_dead(reply, acting)
+            return bool(reply[0] == b"killed")
+
         takes_its_place = ("", b"") if successor is None else (successor.session_id, (successor.user_id or "").encode())
         args = (self.clock_argument(), session_id, reason.value, self._ttl, (owner or "").encode(), *takes_its_place)
-        return Operation(script("kill"), self.session_keys(session_id), args, lambda reply: reply[0] == b"killed")
+        keys = (*self.session_keys(session_id), *self.acting_keys(acting))
+        return Operation(script("kill"), keys, args, decode)
+
+    def plan_kill_own(self, session_id: str, acting: SessionState) -> Plan[bool]:
+        """Plan the end of a session of *acting*'s user, who asks for it: nothing if it is another's."""
+        if self._shard_of(session_id) is not self._shard_of(acting.session_id):
+            return nothing(False)
+        return self.plan_kill(session_id, owner=acting.user_id, acting=acting.session_id)
 
     def _move(
         self,
@@ -289,6 +303,12 @@ class SessionPlans(Generic[S]):
     def _shard_of(self, session_id: str) -> ShardKeys | None:
         number = tokens.session_shard(check_handle("session_id", session_id), self.shards)
         return None if number is None else self._shards[number]
+
+
+def refuse_dead(reply: list[Any], acting: str | None) -> None:
+    """Raise `SessionGone` where a script did nothing because the session that asked for it is dead."""
+    if acting is not None and reply[0] == b"refused":
+        raise SessionGone(acting)
 
 
 def client_changes(ip: str | None, user_agent: str | None) -> Changes:

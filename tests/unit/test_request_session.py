@@ -12,7 +12,7 @@ from one_request import Line, OneRequest
 
 from redisess_core import SessionGone
 from redisess_core.tokens import session_id_of, token_shard
-from redisess_core.web import AsyncRequestSession, RequestSession
+from redisess_core.web import AsyncRequestSession, CookieChange, RequestSession
 from support.both import open_manager
 from support.clock import FakeClock
 
@@ -455,6 +455,31 @@ def test_what_talks_to_redis_at_once_says_that_the_session_is_gone(request_of, m
     with pytest.raises(SessionGone) as gone:
         getattr(request, method)()
     assert gone.value.session_id == stored.session_id
+
+
+@pytest.mark.parametrize("method", ["end_session", "logout_others", "logout_everywhere"])
+@pytest.mark.parametrize("how", ["killed", "rotated by another tab"])
+def test_a_session_that_is_gone_ends_no_other(request_of, memory, stored, method, how):
+    request = request_of(stored.token)
+    if how == "killed":
+        memory.kill(stored.session_id)
+        living = memory.create("ada")
+    else:
+        living = memory.rotate(memory.get(stored.session_id))
+    arguments = [living.session_id] if method == "end_session" else []
+    with pytest.raises(SessionGone) as gone:
+        getattr(request, method)(*arguments)
+    assert gone.value.session_id == stored.session_id
+    assert memory.get_user_sessions("ada") == [living.session_id]
+    outcome = request.close()
+    assert (outcome.cookie, outcome.happened) == (CookieChange.KEEP, [])
+
+
+def test_a_session_that_ends_all_ends_more_than_a_slice(request_of, memory, stored):
+    for _ in range(120):
+        memory.create("ada")
+    assert request_of(stored.token).logout_everywhere() == 121
+    assert memory.count_for_user("ada") == 0
 
 
 def test_a_touch_of_a_session_that_is_gone_says_so_with_nothing_to_store(request_of, memory, stored):

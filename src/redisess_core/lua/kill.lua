@@ -1,8 +1,8 @@
 -- kill: end one session.
--- KEYS 1 activity, 2 expiry, 3 users, 4 the session
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the session, 5 the session on whose behalf, if on one's
 -- ARGV 1 clock, 2 session id, 3 reason, 4 the manager's ttl, 5 only if it is this user's ('' anyone's),
 --      6 and 7 the id and the user of the session in another shard that takes its place ('' '' none)
--- Reply: 'killed' or 'gone'
+-- Reply: 'killed' or 'gone'; 'refused' where the session on whose behalf is not live
 -- Cost: O(log sessions)
 -- @include now
 -- @include shard
@@ -18,6 +18,9 @@
 -- @include end_session
 local key, id, reason, owner, successor, its_user = KEYS[4], ARGV[2], ARGV[3], ARGV[5], ARGV[6], ARGV[7]
 
+if KEYS[5] and not load_live(KEYS[5]) then
+  return { 'refused' }
+end
 local meta, expired = load_live(key)
 if not meta then
   if successor ~= '' and redis.call('HGET', key, 'to') == successor then -- a client that lost the first answer

@@ -1,8 +1,9 @@
 -- kill_user, kill_all: end the sessions of an index that were created before the call, a slice at a time.
--- KEYS 1 activity, 2 expiry, 3 users, 4 the index: a user's, or activity
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the index: a user's, or activity, 5 the session on whose behalf, if on one's
 -- ARGV 1 clock, 2 user id ('' all), 3 reason, 4 the time of the call ('' now), 5 and 6 the cursor: score, id ('' '' first),
 --      7 the manager's ttl, then session ids to keep
--- Reply: 'done' or 'more', the time of the call, the cursor's score and id, how many were ended
+-- Reply: 'done' or 'more', the time of the call, the cursor's score and id, how many were ended;
+--        'refused' where the session on whose behalf is not live
 -- Cost: O(slice * log sessions)
 -- @include slice
 -- @include now
@@ -25,6 +26,9 @@ for i = 8, #ARGV do
   keep[ARGV[i]] = true
 end
 
+if KEYS[5] and not load_live(KEYS[5]) then
+  return { 'refused' }
+end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local ended = 0
 for i = 1, #found, 2 do
