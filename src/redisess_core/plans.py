@@ -23,7 +23,7 @@ from redisess_core.session_state import SessionState
 from redisess_core.steps import More, nothing, until_done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 S = TypeVar("S", bound=SessionState)
 T = TypeVar("T")
@@ -162,16 +162,21 @@ class SessionPlans(Generic[S]):
         *,
         ttl: float | None = None,
         touch: bool = False,
-        end_empty: bool = False,
+        end_but_for: Collection[str] | None = None,
         decode: Callable[[list[Any]], T],
     ) -> Operation[T]:
-        """Plan a write of changed fields of the hash, and only those; *end_empty* ends it if no data is left."""
+        """Plan a write of changed fields of the hash, and only those.
+
+        With *end_but_for*, an anonymous session that is left with no data but under these keys ends.
+        """
         args = (
             self.clock_argument(),
             session_id,
-            "touch" if touch else "end" if end_empty else "",
+            "touch" if touch else "" if end_but_for is None else "end",
             "" if ttl is None else ttl,
             self.max_data_bytes,
+            len(end_but_for or ()),
+            *(DATA + key.encode() for key in end_but_for or ()),
             *_change_arguments(changes),
         )
         return Operation(script("store"), self.session_keys(session_id), args, decode)

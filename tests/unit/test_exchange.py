@@ -448,6 +448,37 @@ def test_an_emptied_session_that_another_request_filled_stays(memory, visitor):
     assert dict(memory.get(visitor.session_id).data) == {"other": "tab"}
 
 
+def session_with(memory, **members):
+    """Make a class of request sessions of *memory*'s colour, as an adapter does."""
+    base = RequestSession if type(memory).__name__ != "Driven" else AsyncRequestSession
+    return type("Session", (base,), members)
+
+
+@pytest.mark.parametrize("shown", [None, True])
+def test_an_emptied_session_that_another_request_filled_keeps_the_frameworks_keys(memory, shown):
+    kept = session_with(memory, incidental_keys=frozenset({"_permanent", "_fresh"}))
+    visitor = memory.create(None, data={"cart": ["tea"], "_permanent": True})
+    request = OneRequest(memory, visitor.token, session_class=kept).open()
+    del request.session["cart"]
+    if shown is not None:
+        request.session["_fresh"] = shown
+    memory.get(visitor.session_id).set("other", "tab")
+    assert said(request.close()) == NOTHING
+    fresh = {} if shown is None else {"_fresh": shown}
+    assert dict(memory.get(visitor.session_id).data) == {"_permanent": True, "other": "tab", **fresh}
+
+
+@pytest.mark.parametrize("left", [{}, {"_permanent": True}, {"_permanent": True, "_fresh": False}])
+def test_an_anonymous_session_left_with_nothing_but_the_frameworks_keys_is_ended(memory, left):
+    kept = session_with(memory, incidental_keys=frozenset({"_permanent", "_fresh"}))
+    visitor = memory.create(None, data={"cart": ["tea"], **left})
+    request = OneRequest(memory, visitor.token, session_class=kept).open()
+    del request.session["cart"]
+    request.session["_fresh"] = True
+    assert said(request.close()) == (CookieChange.REMOVE, False, False, [("killed", None)])
+    assert memory.count() == 0
+
+
 # Header clients
 
 

@@ -1,7 +1,8 @@
 -- set, delete, write, and what a request changed: fields of a live session's hash, its ttl, a touch.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, 2 session id, 3 'touch', 'end' (if no data is left), or '', 4 ttl ('' as it was), 5 max data bytes,
---      6 how many fields to delete, their names, then name, value, ...
+--      6 how many fields do not count as data that is left, their names,
+--      then how many fields to delete, their names, then name, value, ...
 -- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', how much, of what
 -- Cost: O(changes), and with a touch or a ttl O(log sessions)
 -- @include now
@@ -15,7 +16,7 @@
 -- @include publish
 -- @include end_session
 -- @include change
-local key, id, CHANGES = KEYS[4], ARGV[2], 6
+local key, id, CHANGES = KEYS[4], ARGV[2], 7 + tonumber(ARGV[6])
 
 local meta = load_live(key)
 if not meta then
@@ -25,11 +26,18 @@ local size, too_large = measure(key, CHANGES, tonumber(ARGV[5]))
 if too_large then
   return too_large
 end
-if ARGV[3] == 'end' and size == 0 and meta.user == '' then
-  end_session(id, meta, 'logout')
-  return { 'emptied' }
-end
 local deleted = change(key, CHANGES, size)
+if ARGV[3] == 'end' and meta.user == '' then
+  local left = size
+  for i = 7, CHANGES - 1 do
+    local held = redis.call('HSTRLEN', key, ARGV[i])
+    left = left - (held > 0 and #ARGV[i] - 2 + held or 0) -- as it was counted: without the 'd:'
+  end
+  if left == 0 then
+    end_session(id, meta, 'logout')
+    return { 'emptied' }
+  end
+end
 local ttl = tonumber(ARGV[4]) or meta.ttl
 if ttl ~= meta.ttl or ARGV[3] == 'touch' then
   local was_immortal = meta.expires == math.huge

@@ -19,7 +19,6 @@ from redisess_core.errors import (
 from redisess_core.events import EventKind, EventReason
 from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
 from redisess_core.plans import client_changes
-from redisess_core.record import DATA
 from redisess_core.steps import as_steps
 from redisess_core.tokens import token_shard
 from redisess_core.web.outcome import CookieChange, Happening, Outcome
@@ -222,15 +221,17 @@ class Exchange(Generic[R]):
     def _storing(self, current: SessionState, changes: Changes) -> Steps[None]:
         session = self.session
         emptied = current.user_id is None and not session.has_content()
-        if emptied:
-            changes = {**changes, **{DATA + key.encode(): None for key in session.incidental_keys}}
 
         def decode(reply: list[Any]) -> str:
             self.manager.refuse(reply, current.user_id)
             return str(reply[0].decode())
 
         status: str = yield self.manager.plan_store(
-            current.session_id, changes, ttl=session.wanted_ttl, end_empty=emptied, decode=decode
+            current.session_id,
+            changes,
+            ttl=session.wanted_ttl,
+            end_but_for=session.incidental_keys if emptied else None,
+            decode=decode,
         )
         if status == "gone":
             raise SessionGone(current.session_id)
