@@ -99,6 +99,7 @@ def test_changes_show_in_the_mapping_at_once(request_of, stored):
 @given(
     st.lists(
         st.one_of(
+            st.tuples(st.just("save"), st.none(), st.none()),
             st.tuples(st.just("set"), st.sampled_from("abc"), st.integers(0, 2)),
             st.tuples(st.just("del"), st.sampled_from("abc"), st.none()),
             st.tuples(st.just("append"), st.sampled_from("abc"), st.integers(0, 2)),
@@ -130,6 +131,9 @@ def test_it_behaves_as_a_dict_does_and_stores_what_a_dict_would_hold(steps):
                     del session[key], expected[key]
                 case "pop":
                     assert session.pop(key, "missing") == expected.pop(key, "missing")
+                case "save":
+                    request.save()
+                    assert not session.modified
                 case "store":
                     request.close()
                     request = OneRequest(manager, token).open()
@@ -393,6 +397,80 @@ def test_after_a_saved_sign_in_the_session_is_the_stored_one(request_of, memory)
     assert (session.token, session.user_id, session.new, session.modified) == (token, "ada", False, False)
     assert session.authenticated_at == session.created
     assert memory.authenticate(token).name == "Ada"
+
+
+AT_ONCE = {
+    "save": lambda request: request.save(),
+    "touch": lambda request: request.touch(),
+    "sessions": lambda request: request.sessions(),
+    "end_session": lambda request: request.end_session("0aa" + "a" * 25),
+    "logout_others": lambda request: request.logout_others(),
+}
+BEFORE = {
+    "write": lambda session: None,
+    "rotate": lambda session: session.rotate(),
+    "login": lambda session: session.login("ada"),
+    "switch": lambda session: session.login("bob"),
+    "clear": lambda session: session.clear(),
+}
+
+
+@pytest.mark.parametrize("at_once", AT_ONCE)
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("stored_before", [False, True])
+def test_what_a_view_holds_is_the_sessions_own_after_it_was_stored_too(
+    request_of, memory, stored, at_once, before, stored_before
+):
+    request = request_of(stored.token if stored_before else None)
+    session = request.session
+    BEFORE[before](session)
+    held = [session.setdefault("list", []), session.setdefault("new", [])]
+    for step in range(3):
+        for values in held:
+            values.append(f"step {step}")
+        AT_ONCE[at_once](request)
+        assert [session["list"], session["new"]] == held
+        assert not session.modified
+    for values in held:
+        values.append("end")
+    request.close()
+    found = memory.authenticate(session.token).data
+    assert [found["list"], found["new"]] == held
+    assert held[1] == ["step 0", "step 1", "step 2", "end"]
+
+
+def test_what_was_stored_and_is_set_back_or_deleted_is_a_change_again(request_of, memory, stored):
+    request = request_of(stored.token)
+    request.session["a"] = 2
+    request.session["b"] = 1
+    del request.session["list"]
+    request.save()
+    assert raw_changes(request.session) == {}
+    request.session["a"] = 1
+    del request.session["b"]
+    request.session["list"] = [1]
+    request.close()
+    assert dict(memory.get(stored.session_id).data) == {"a": 1, "list": [1], "map": {"x": {1}}}
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_what_others_changed_before_it_was_stored_is_not_undone_after(request_of, memory, stored, rotates):
+    request = request_of(stored.token)
+    session = request.session
+    held = session["list"]
+    if rotates:
+        session.rotate()
+    session["b"] = 1
+    other = memory.get(stored.session_id)
+    other.set({"list": ["theirs"], "a": "theirs"})
+    other.delete("map")
+    request.save()
+    assert raw_changes(session) == {}
+    session["c"] = 1
+    request.close()
+    data = memory.authenticate(session.token).data
+    assert dict(data) == {"a": "theirs", "list": ["theirs"], "b": 1, "c": 1}
+    assert held == [1]
 
 
 def test_touch_moves_the_last_access_within_the_interval_too(request_of, memory, stored, clock):

@@ -191,7 +191,7 @@ class Exchange(Generic[R]):
             {**changes, **self._client_changes(), **({} if sign_in is None else sign_in.fields)},
             ttl=self._ttl_to_store(beginning=True),
         )
-        self._now_current(created)
+        self._now_current(created, changes)
         self._happened(EventKind.CREATED, created)
 
     def _rotating(self, current: SessionState, changes: Changes) -> Steps[None]:
@@ -210,7 +210,7 @@ class Exchange(Generic[R]):
             ttl=self._ttl_to_store(beginning=fresh),
             fresh=fresh,
         )
-        self._now_current(rotated)
+        self._now_current(rotated, changes)
         if fresh:
             self.outcome.signed_out = self.outcome.signed_out or sign_in is None
             self._happened(EventKind.KILLED, current)
@@ -239,7 +239,7 @@ class Exchange(Generic[R]):
             self.ended(signed_out=False)
             return
         current.remember(changes, session.wanted_ttl)
-        session.begin(current)
+        session.go_on(current, changes)
 
     def touching(self) -> Steps[None]:
         """Plan a touch, written whatever the interval; nothing where nothing is stored."""
@@ -287,13 +287,13 @@ class Exchange(Generic[R]):
             return session.default_ttl()
         return session.wanted_ttl
 
-    def _now_current(self, stored: SessionState) -> None:
+    def _now_current(self, stored: SessionState, changes: Changes) -> None:
         sign_in = self.session.sign_in
         if sign_in is not None:
             self.outcome.signed_out = False
             if sign_in.transport is not None:
                 self.by_header = sign_in.transport == "header"
-        self.session.begin(stored)
+        self.session.go_on(stored, changes)
         self._send_token()
 
     def _send_token(self) -> None:

@@ -33,6 +33,16 @@ class RequestData:
         self._assigned: dict[str, bytes] = {}
         self._deleted: set[str] = set()
 
+    def rebase(self, changes: Changes, found: Mapping[str, bytes]) -> None:
+        """Go on from *found*, which *changes* are part of now; a value that was handed out stays the same object.
+
+        It stays what it was, too, where *found* holds what another request made of it: else that would be undone.
+        """
+        known = {key: changes.get(DATA + key.encode(), self._loaded.get(key)) for key in self._values}
+        self._loaded = {**found, **{key: encoded for key, encoded in known.items() if encoded is not None}}
+        self._assigned = {key: it for key, it in self._assigned.items() if it != self._loaded.get(key)}
+        self._deleted = {key for key in self._deleted if key in self._loaded and key not in self._values}
+
     def get(self, key: str) -> Any:
         """Return a value, always the same object; raises `KeyError`."""
         if key not in self._values:

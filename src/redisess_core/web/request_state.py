@@ -50,6 +50,15 @@ class RequestSessionState(MutableMapping[str, Any]):
         """Start from what is stored, with nothing wanted yet."""
         self.current = current
         self._data = RequestData({} if current is None else data_of(current.stored_fields))
+        self._want_nothing()
+
+    def go_on(self, current: SessionState, changes: Changes) -> None:
+        """Go on from *current*, where all that was wanted is stored now, *changes* of data with it."""
+        self.current = current
+        self._data.rebase(changes, data_of(current.stored_fields))
+        self._want_nothing()
+
+    def _want_nothing(self) -> None:
         self.leaving = False
         self.sign_in: SignIn | None = None
         self.new_token: str | None = None
