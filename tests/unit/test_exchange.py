@@ -448,6 +448,36 @@ def test_an_emptied_session_that_another_request_filled_stays(memory, visitor):
     assert dict(memory.get(visitor.session_id).data) == {"other": "tab"}
 
 
+@pytest.mark.parametrize("rotate_first", [False, True])
+def test_an_anonymous_session_emptied_by_deletions_is_ended_even_where_it_was_to_rotate(memory, visitor, rotate_first):
+    request = OneRequest(memory, visitor.token).open()
+    if rotate_first:
+        request.session.rotate()
+    del request.session["cart"]
+    request.session.rotate()
+    assert said(request.close()) == (CookieChange.REMOVE, False, False, [("killed", None)])
+    assert memory.count() == 0
+
+
+def test_an_emptied_session_that_was_to_rotate_and_that_another_request_filled_rotates(memory, visitor):
+    request = OneRequest(memory, visitor.token).open()
+    del request.session["cart"]
+    request.session.rotate()
+    announced = request.session.token
+    memory.get(visitor.session_id).set("other", "tab")
+    assert said(request.close()) == (CookieChange.SET, True, False, [("rotated", None)])
+    assert dict(memory.authenticate(announced).data) == {"other": "tab"}
+    assert memory.authenticate(visitor.token) is None
+
+
+def test_an_emptied_session_is_kept_for_who_signs_in(memory, visitor):
+    request = OneRequest(memory, visitor.token).open()
+    del request.session["cart"]
+    request.session.login("ada")
+    assert said(request.close()) == (CookieChange.SET, True, False, [("rotated", None)])
+    assert memory.authenticate(request.session.token).user_id == "ada"
+
+
 def session_with(memory, **members):
     """Make a class of request sessions of *memory*'s colour, as an adapter does."""
     base = RequestSession if type(memory).__name__ != "Driven" else AsyncRequestSession

@@ -26,7 +26,7 @@ from redisess_core.web.request_session import AsyncRequestSession, RequestSessio
 from redisess_core.web.transport import Found, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from redisess_core.operations import SessionOperations
     from redisess_core.record import Changes
@@ -173,7 +173,11 @@ class Exchange(Generic[R]):
             if not ended:
                 raise SessionGone(current.session_id)
             self.ended(signed_out=True)
-        elif session.leaving or session.new_token is not None:
+        elif session.leaving or sign_in is not None:
+            yield from self._rotating(current, changes)
+        elif changes and current.user_id is None and not session.has_content():
+            yield from self._emptying(current, changes)
+        elif session.new_token is not None:
             yield from self._rotating(current, changes)
         elif changes or session.wanted_ttl is not None:
             yield from self._storing(current, changes)
@@ -218,9 +222,21 @@ class Exchange(Generic[R]):
         else:
             self._happened(EventKind.ROTATED, current, rotated.session_id)
 
-    def _storing(self, current: SessionState, changes: Changes) -> Steps[None]:
+    def _emptying(self, current: SessionState, changes: Changes) -> Steps[None]:
+        """End an anonymous session that holds nothing more; if another request filled it, do what else was wanted."""
+        new_token = self.session.new_token
+        ended = yield from self._storing(current, changes, end_but_for=self.session.incidental_keys)
+        if ended:
+            self.ended(signed_out=False)
+        elif new_token is not None:
+            self.session.new_token = new_token
+            yield from self._rotating(current, {})
+
+    def _storing(
+        self, current: SessionState, changes: Changes, *, end_but_for: Collection[str] | None = None
+    ) -> Steps[bool]:
+        """Store what changed; return whether the session ended with that."""
         session = self.session
-        emptied = current.user_id is None and not session.has_content()
 
         def decode(reply: list[Any]) -> str:
             self.manager.refuse(reply, current.user_id)
@@ -230,16 +246,16 @@ class Exchange(Generic[R]):
             current.session_id,
             changes,
             ttl=session.wanted_ttl,
-            end_but_for=session.incidental_keys if emptied else None,
+            end_but_for=end_but_for,
             decode=decode,
         )
         if status == "gone":
             raise SessionGone(current.session_id)
         if status == "emptied":
-            self.ended(signed_out=False)
-            return
+            return True
         current.remember(changes, session.wanted_ttl)
         session.go_on(current, changes)
+        return False
 
     def touching(self) -> Steps[None]:
         """Plan a touch, written whatever the interval; nothing where nothing is stored."""
