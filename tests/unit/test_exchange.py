@@ -382,11 +382,32 @@ def test_of_a_failed_request_nothing_but_a_sign_out_is_carried_out(memory, ada, 
         request.session.logout()
     CHANGES[change](request.session)
     outcome = request.close(failed=True)
-    # A sign-in of another user signs out the one before.
-    left = leaving or change == "login"
-    assert outcome.cookie is (CookieChange.REMOVE if left else CookieChange.KEEP)
-    assert memory.count() == (0 if left else 1)
-    assert left or dict(memory.get(ada.session_id).data) == {"cart": ["tea"]}
+    assert outcome.cookie is (CookieChange.REMOVE if leaving else CookieChange.KEEP)
+    assert memory.count() == (0 if leaving else 1)
+    assert leaving or dict(memory.get(ada.session_id).data) == {"cart": ["tea"]}
+
+
+def test_sign_ins_of_a_failed_request_end_no_session_of_those_before(memory, ada, visitor):
+    for token in (ada.token, visitor.token):
+        request = OneRequest(memory, token).open()
+        for user in ("bob", "eve", "ada"):
+            request.session.login(user)
+        assert said(request.close(failed=True)) == NOTHING
+        assert dict(memory.authenticate(token).data) == {"cart": ["tea"]}
+    assert memory.count() == 2
+    request = OneRequest(memory, UNKNOWN).open()
+    for user in ("bob", "eve"):
+        request.session.login(user)
+    assert said(request.close(failed=True)) == NOTHING
+
+
+def test_a_sign_out_after_a_sign_in_is_one_of_a_failed_request_too(memory, ada):
+    request = OneRequest(memory, ada.token).open()
+    request.session.login("bob")
+    request.session.logout()
+    request.session.login("eve")
+    assert said(request.close(failed=True)) == (CookieChange.REMOVE, False, True, [("killed", "ada")])
+    assert memory.count() == 0
 
 
 def test_a_sign_out_followed_by_a_message_begins_a_session_of_nobody(memory, ada):

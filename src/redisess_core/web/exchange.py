@@ -111,10 +111,8 @@ class Exchange(Generic[R]):
         session = self.session
         self.outcome.accessed = session.accessed
         try:
-            if failed and session.leaving:
-                session.logout()  # and nothing of what came after
-            elif failed:
-                session.begin(session.current)
+            if failed:
+                session.drop_all_but_sign_out()
             stored = yield from self.saving()
             if session.current is not None and self._cookie_is_kept() and session.rolls():
                 yield from self._rolling(session.current, known_to_live=stored)

@@ -225,18 +225,21 @@ class RequestSessionState(MutableMapping[str, Any]):
         encoded = manager.encode_declared(fields)
         left_before = self.leaving and not (self.sign_in and self.sign_in.implies_sign_out)
         if self.user_id not in (None, user):
-            self.logout()
+            self._leave()
         self.sign_in = SignIn(user, ttl, encoded, transport, implies_sign_out=self.leaving and not left_before)
         self.new_token = manager.new_token(user)
 
     def logout(self) -> None:
         """Sign out: the session is killed, even when the view then raises, and its cookie removed."""
         self._write()
+        self._leave()
+        if not self.leaving:
+            self.exchange.forget_cookie()
+
+    def _leave(self) -> None:
         self.begin(self.current)
         self._data = RequestData({})
         self.leaving = self.current is not None
-        if not self.leaving:
-            self.exchange.forget_cookie()
 
     def rotate(self) -> None:
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
@@ -264,6 +267,14 @@ class RequestSessionState(MutableMapping[str, Any]):
         if self.sign_in is not None and self.sign_in.implies_sign_out:
             self.begin(self.current)
         self.sign_in = self.new_token = None
+
+    def drop_all_but_sign_out(self) -> None:
+        """Forget what waits, but for a sign-out that was asked for and not implied by a sign-in."""
+        self.drop_sign_in()
+        if self.leaving:
+            self._leave()
+        else:
+            self.begin(self.current)
 
     def drop_changes(self) -> None:
         """Forget changes of data that were refused."""
