@@ -663,6 +663,34 @@ def test_oversized_data_after_a_saved_sign_in_keeps_the_user_signed_in(make_app)
     assert client.get("/me").json["data"] == {"cart": "tea"}
 
 
+@pytest.mark.parametrize("value", ["x" * 200, [object()]], ids=["oversized", "unstorable"])
+@pytest.mark.parametrize("leave", [logout, lambda: session.clear()])  # noqa: PLW0108  a proxy, read in the request
+@pytest.mark.parametrize("testing", [False, True])
+def test_a_sign_out_is_carried_out_even_where_the_data_beside_it_is_refused(make_app, told, value, leave, testing):
+    app = make_app(REDISESS_MAX_DATA_BYTES=100, TESTING=testing)
+
+    @app.post("/leave")
+    def leave_and_write():
+        leave()
+        session["note"] = held = []
+        held.append(value)
+        return "bye"
+
+    client = app.test_client()
+    client.post("/login/ada")
+    token = token_of(client)
+    told.clear()
+    if testing:
+        with pytest.raises((TypeError, SessionDataTooLarge)):
+            client.post("/leave")
+    else:
+        response = client.post("/leave")
+        assert response.status_code == 500
+        assert [cookie.removes for cookie in cookies_set(response)] == [True]
+    assert manager_of(app).authenticate(token) is None
+    assert [(name, said["user_id"]) for name, said in told] == [("session_killed", "ada")]
+
+
 @pytest.mark.parametrize("error", [TypeError, SessionDataTooLarge])
 def test_the_apps_handler_of_a_programs_error_is_asked(make_app, error):
     app = make_app(REDISESS_MAX_DATA_BYTES=100)

@@ -860,6 +860,86 @@ def test_what_was_made_unstorable_in_place_raises_at_the_end_and_stores_nothing(
     assert dict(memory.get(ada.session_id).data) == {"cart": ["tea"]}
 
 
+def oversized(session):
+    session["big"] = "x" * 100
+
+
+def unstorable(session):
+    session["list"] = values = []
+    values.append(object())
+
+
+def too_deep(session):
+    session["list"] = values = []
+    values.append(values)
+
+
+@pytest.mark.parametrize("leave", ["logout", "clear"])
+@pytest.mark.parametrize("refused", [oversized, unstorable, too_deep])
+@pytest.mark.parametrize("signs_in", [False, True])
+def test_a_sign_out_is_carried_out_even_where_the_data_beside_it_is_refused(strict, leave, refused, signs_in):
+    bob = strict.create("bob", data={"a": 1})
+    line = Line(strict)
+    request = OneRequest(strict, bob.token).open()
+    getattr(request.session, leave)()
+    if signs_in:
+        request.session.login("eve")
+    refused(request.session)
+    with line.seen() as scripts, pytest.raises((SessionDataTooLarge, TypeError, ValueError)):
+        request.close()
+    assert scripts[-1] == "kill"
+    assert said(request.close()) == (CookieChange.REMOVE, False, True, [("killed", "bob")])
+    assert strict.authenticate(bob.token) is None
+    assert strict.get_all_users() == ["ada"]
+
+
+@pytest.mark.parametrize("refused", [oversized, unstorable])
+def test_a_sign_in_of_another_user_that_is_refused_for_its_data_leaves_the_first_one_signed_in(strict, refused):
+    bob = strict.create("bob", data={"a": 1})
+    request = OneRequest(strict, bob.token).open()
+    request.session.login("eve")
+    refused(request.session)
+    with pytest.raises((SessionDataTooLarge, TypeError)):
+        request.close()
+    assert said(request.close()) == NOTHING
+    assert dict(strict.authenticate(bob.token).data) == {"a": 1}
+
+
+def test_a_sign_out_before_a_sign_in_that_is_refused_again_and_again_is_carried_out(strict):
+    bob = strict.create("bob")
+    request = OneRequest(strict, bob.token).open()
+    request.session.logout()
+    for _ in range(2):
+        request.session.login("ada")
+        with pytest.raises(SessionLimitReached):
+            request.close()
+    assert said(request.close()) == (CookieChange.REMOVE, False, True, [("killed", "bob")])
+    assert strict.authenticate(bob.token) is None
+
+
+def test_a_session_that_died_before_the_sign_out_beside_refused_data_is_told_of(strict):
+    bob = strict.create("bob")
+    request = OneRequest(strict, bob.token).open()
+    request.session.logout()
+    unstorable(request.session)
+    strict.kill(bob.session_id)
+    with pytest.raises(TypeError):
+        request.close()
+    assert said(request.close()) == (CookieChange.KEEP, False, False, [(None, "bob")])
+
+
+def test_redis_away_for_the_sign_out_beside_refused_data_is_the_error(strict):
+    bob = strict.create("bob")
+    line = Line(strict)
+    request = OneRequest(strict, bob.token).open()
+    request.session.logout()
+    unstorable(request.session)
+    with line.cut(), pytest.raises(StoreUnavailable):
+        request.close()
+    assert said(request.close()) == NOTHING
+    assert strict.authenticate(bob.token).user_id == "bob"
+
+
 # Ending others
 
 

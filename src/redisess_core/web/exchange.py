@@ -99,8 +99,9 @@ class Exchange(Generic[R]):
 
         Of a *failed* request only a sign-out is carried out. A session that died while the request ran takes the
         request's changes with it: there the outcome says nothing, but for a `Happening` without a kind. Raises
-        `SessionLimitReached`, `SessionDataTooLarge`, `StoreUnavailable`, `TypeError`: then `outcome` says only what
-        `save()` had done before.
+        `SessionLimitReached`, `StoreUnavailable`: then `outcome` says only what `save()` had done before. Raises
+        `SessionDataTooLarge`, `TypeError`, `ValueError`: then also what became of a sign-out, the one thing that is
+        done all the same.
         """
         session = self.session
         if session.closed or self._failed or not session.opened:
@@ -118,14 +119,26 @@ class Exchange(Generic[R]):
                 yield from self._rolling(session.current, known_to_live=stored)
         except SessionGone as gone:
             self._interrupt(gone.session_id)
-        except SessionLimitReached:
-            self._failed, self._refused = self._refused, True  # what answers it can still use the session, once
-            raise
-        except Exception:
+        except StoreUnavailable:
             self._failed = True
+            raise
+        except Exception as error:
+            if isinstance(error, SessionLimitReached) and not self._refused:
+                self._refused = True  # what answers it can still use the session, once
+                raise
+            self._failed = True
+            yield from self._signing_out_all_the_same()
             raise
         session.closed = True
         return self.outcome
+
+    def _signing_out_all_the_same(self) -> Steps[None]:
+        """Carry out a sign-out, and nothing else, where what waited beside it was refused."""
+        self.session.drop_all_but_sign_out()
+        try:
+            yield from self.saving()
+        except SessionGone as gone:
+            self._interrupt(gone.session_id)
 
     def _rolling(self, current: SessionState, *, known_to_live: bool) -> Steps[None]:
         """Send the cookie again, with a later end; not one of a session that was rotated: it would replace the new."""
