@@ -462,6 +462,17 @@ def test_a_handler_that_asks_the_session_after_it_could_not_be_saved_sees_what_w
     assert response.text == "kept 1"
 
 
+@BOTH
+@pytest.mark.parametrize("reads", [False, True])
+def test_an_error_page_varies_by_the_cookie_if_it_read_the_session(away, when, reads):
+    def register(app):
+        app.register_error_handler(StoreUnavailable, lambda error: (str(session.get("a")) if reads else "", 503))
+
+    response = ask(away(register), when)
+    assert response.status_code == 503
+    assert vary_of(response) == (["cookie"] if reads or when == "save" else [])
+
+
 def test_store_unavailable_raised_by_the_app_itself_is_handled_alike(app, client):
     @app.before_request
     def look():

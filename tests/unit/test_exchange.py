@@ -178,6 +178,20 @@ def test_access_is_noted(memory, ada):
         assert (unread.close().accessed, read.close().accessed) == (False, True)
 
 
+def test_access_is_noted_where_nothing_can_be_stored(memory, ada):
+    line = Line(memory)
+    unread, read, late = (OneRequest(memory, ada.token) for _ in range(3))
+    for request in (unread, read):
+        with line.cut(), pytest.raises(StoreUnavailable):
+            request.open()
+        request.exchange.give_up()
+    _ = "cart" in read.session
+    assert (unread.close().accessed, read.close().accessed) == (False, True)
+    late.open().close()
+    _ = "cart" in late.session
+    assert late.close().accessed
+
+
 def test_only_what_changed_is_written_in_one_step(memory, ada):
     line = Line(memory)
     request = OneRequest(memory, ada.token).open()

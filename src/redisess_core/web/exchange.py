@@ -104,13 +104,13 @@ class Exchange(Generic[R]):
         done all the same.
         """
         session = self.session
+        self.outcome.accessed = session.accessed
         if session.closed or self._failed or not session.opened:
             return self._settled(self.outcome)
         return self._closing(failed)
 
     def _closing(self, failed: bool) -> Steps[Outcome]:
         session = self.session
-        self.outcome.accessed = session.accessed
         try:
             if failed:
                 session.drop_all_but_sign_out()
