@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from flask import current_app, request
 from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable
 
-from redisess_core import RedisessError, SessionLimitReached, SessionManager, StoreUnavailable
+from redisess_core import SessionLimitReached, SessionManager, StoreUnavailable
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS
 from redisess_flask import cli, flask_login_support
 from redisess_flask.interface import RedisessInterface, State, exchange_of, finish, lifetime_of
@@ -82,11 +82,7 @@ def _open(state: State) -> None:
     if endpoint == "static" or endpoint.endswith(".static"):
         return
     if state.skip is None or not state.skip(current):
-        try:
-            exchange.open()
-        except RedisessError:
-            exchange.give_up()  # what is left of the request answers this: error pages and after_request
-            raise
+        exchange.open_late()
 
 
 def _unavailable(error: StoreUnavailable) -> ResponseReturnValue:

@@ -454,6 +454,70 @@ def test_an_error_page_may_use_the_session_that_could_not_be_opened_and_nothing_
     assert manager_of(site.app).get_all_users() == ["ada"]
 
 
+def in_a_preprocessor(app):
+    app.url_value_preprocessor(lambda endpoint, values: session.get("a"))
+    return "/me"
+
+
+def in_a_view_that_was_skipped(app):
+    app.add_url_rule("/skipped", "skipped", lambda: str(session.get("a")))
+    return "/skipped"
+
+
+def in_a_page_that_is_not_found(app):
+    app.register_error_handler(404, lambda error: (str(session.get("a")), 404))
+    return "/static/nothing"
+
+
+@pytest.mark.parametrize(
+    ("first", "handled"),
+    [
+        (in_a_preprocessor, StoreUnavailable),
+        (in_a_preprocessor, 503),
+        (in_a_view_that_was_skipped, StoreUnavailable),
+        (in_a_view_that_was_skipped, 503),
+        (in_a_page_that_is_not_found, 500),  # what an error page raises is one for Flask
+    ],
+)
+def test_an_error_page_may_use_the_session_wherever_it_was_first_asked_for(away, first, handled):
+    paths, found = [], []
+
+    def views(app):
+        paths.append(first(app))
+
+        @app.errorhandler(handled)
+        def handle(error):
+            session["x"] = 1
+            found.append((session.get("a"), current_session.user_id))
+            return "we are busy", 599
+
+    site = away(views, REDISESS_SKIP=lambda request: request.endpoint == "skipped")
+    site.plug.pull()
+    response = site.client.get(paths[0])
+    assert (response.status_code, response.text) == (599, "we are busy")
+    assert found == [(None, None)]
+    assert vary_of(response) == ["cookie"]
+    assert not cookies_set(response)
+    site.plug.put()
+    assert site.client.get("/me").json["data"] == {"a": "1"}
+
+
+def test_a_function_before_the_view_that_caught_that_redis_is_away_does_not_make_the_session_an_empty_one(away):
+    def views(app):
+        @app.url_value_preprocessor
+        def look(endpoint, values):
+            try:
+                session.get("a")
+            except StoreUnavailable:
+                caught.append(endpoint)
+
+    caught = []
+    site = away(views)
+    site.plug.pull()
+    assert site.client.get("/me").status_code == 503
+    assert caught == ["me"]
+
+
 def test_a_handler_that_asks_the_session_after_it_could_not_be_saved_sees_what_was_loaded(away):
     def register(app):
         app.register_error_handler(StoreUnavailable, lambda error: (f"kept {session['a']}", 503))

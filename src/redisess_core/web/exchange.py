@@ -366,8 +366,12 @@ class BlockingExchange(Exchange[RequestSession], Blocking):
         super().__init__(manager, found, session_class, **client)
 
     def open_late(self) -> None:
-        """Open at the first access."""
-        self.open()
+        """Open at the first access; what answers that this failed can use the session: it is empty."""
+        try:
+            self.open()
+        except RedisessError:
+            self.give_up()
+            raise
 
 
 class AsyncExchange(Exchange[AsyncRequestSession], Awaiting):
