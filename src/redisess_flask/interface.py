@@ -105,12 +105,11 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
     incidental_keys = frozenset({"_permanent", "_fresh"})  # Flask's, and what Flask-Login puts into every session
     _permanent_once_open: bool | None = None
 
-    def begin(self, current: SessionState | None = None) -> None:
-        """Start from what is stored, and what was wanted before that was known."""
-        super().begin(current)
-        if self.opened and self._permanent_once_open is not None:
-            wanted, self._permanent_once_open = self._permanent_once_open, None
-            self.permanent = wanted
+    def start(self, current: SessionState | None) -> None:
+        """Begin the request with the session that its token named, and what was wanted before that was known."""
+        super().start(current)
+        if self._permanent_once_open is not None:
+            self.permanent = self._permanent_once_open
 
     @property
     def permanent(self) -> bool:

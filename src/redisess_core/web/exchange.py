@@ -7,6 +7,7 @@ that changes the shard: two).
 from __future__ import annotations
 
 import logging
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from redisess_core.errors import (
@@ -57,6 +58,7 @@ class Exchange(Generic[R]):
         self.outcome = Outcome()
         self._ip, self._user_agent = ip, user_agent
         self._opening_error: Exception | None = None
+        self._opening_once = Lock()
         self._failed = self._refused = False
         self.session: R = session_class(self)
         if found.token is None:
@@ -83,8 +85,9 @@ class Exchange(Generic[R]):
         except RedisessError as error:
             self._opening_error = error
             raise
-        self.session.opened = True
-        self.session.begin(current)
+        with self._opening_once:  # threads may come side by side: the second sees what the first has opened
+            if not self.session.opened:
+                self.session.start(current)
 
     def give_up(self) -> None:
         """Let what answers an opening that failed use the session: it is empty, and nothing is stored."""

@@ -46,6 +46,11 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.accessed = False
         self.begin()
 
+    def start(self, current: SessionState | None) -> None:
+        """Begin the request with the session that its token named, if there is one."""
+        self.begin(current)
+        self.opened = True  # last: another thread takes this for leave to read
+
     def begin(self, current: SessionState | None = None) -> None:
         """Start from what is stored, with nothing wanted yet."""
         self.current = current
