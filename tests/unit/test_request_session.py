@@ -61,7 +61,9 @@ def test_it_is_copied_and_merged_as_a_dict_is(request_of, stored):
     session = request_of(stored.token).session
     assert session.copy() == {"a": 1, "list": [1], "map": {"x": {1}}}
     assert session | {"a": 2, "b": 3} == {**session, "a": 2, "b": 3}
-    assert type(session.copy()) is type(session | {}) is dict
+    assert {"a": 2, "b": 3} | session == {"b": 3, **session}
+    assert list({"b": 3} | session) == ["b", *session]
+    assert type(session.copy()) is type(session | {}) is type({} | session) is dict
     assert raw_changes(session) == {}
     merged = session
     merged |= {"a": 2, "b": 3}

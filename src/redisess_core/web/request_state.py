@@ -105,6 +105,9 @@ class RequestSessionState(MutableMapping[str, Any]):
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self, **other}
 
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
+
     def __ior__(self, other: Mapping[str, Any]) -> Self:
         self.update(other)
         return self
