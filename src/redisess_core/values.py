@@ -164,17 +164,23 @@ _REGISTERING = Lock()
 
 
 def _inherited(cls: type) -> _Codec | None:
-    """Return the codec of the nearest base of *cls*, a registered one before a built-in one."""
+    """Return the codec of the nearest base of *cls*, a registered one before a built-in one.
+
+    In between, a registered class that is none of its bases, and takes it for a subclass all the same.
+    """
     codecs = [_BY_TYPE[base] for base in cls.__mro__ if base in _BY_TYPE]
-    return next((codec for codec in codecs if codec.own), codecs[0] if codecs else None)
+    own = next((codec for codec in codecs if codec.own), None)
+    virtual = (codec for codec in tuple(_BY_TYPE.values()) if codec.own and issubclass(cls, codec.cls))
+    return own or next(virtual, codecs[0] if codecs else None)
 
 
 def register_type(cls: type[T], tag: str, to_plain: Callable[[T], object], from_plain: Callable[[Any], T]) -> None:
     """Make *cls* storable as what *to_plain* makes of it, from which *from_plain* makes it again.
 
-    *to_plain* returns any value that can be stored. A subclass that is not registered itself is stored as *cls*. The
-    tag is kept with each value, so it must not change from release to release, and every process that reads the values
-    must register it. The same class and tag again only renews the functions. May be called from any thread.
+    *to_plain* returns any value that can be stored. A subclass that is not registered itself is stored as *cls*; what
+    is one, an abstract base class may say itself (`__subclasshook__`). The tag is kept with each value, so it must not
+    change from release to release, and every process that reads the values must register it. The same class and tag
+    again only renews the functions. May be called from any thread.
 
     Raises `TypeError` for arguments of other types and for a class that is storable anyway; `ValueError` if *tag* is
     another class's, *cls* has another tag, or *tag* is not 1 to 64 of `A-Z a-z 0-9 _ . : -`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import weakref
+from abc import ABC
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -44,7 +45,20 @@ _CLEARED: Final = '"cache", "cookies", "storage"'
 _CLEARED_BESIDE_COOKIE: Final = '"cache", "storage"'  # of the session that follows
 _log: Final = logging.getLogger("redisess")
 
-register_type(Markup, "markup", str.__str__, Markup)
+
+class _HasHtml(ABC):  # noqa: B024  its hook decides, and nobody derives from it
+    """Whatever has a form in HTML, `Markup` itself and lazy translations among it: Flask keeps it as `Markup`."""
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> bool:
+        return callable(getattr(other, "__html__", None))
+
+
+def _html_of(value: Any) -> str:
+    return str.__str__(value.__html__())  # `Markup` gives a `Markup`
+
+
+register_type(_HasHtml, "markup", _html_of, cast("Any", Markup))
 
 
 @dataclass(slots=True)

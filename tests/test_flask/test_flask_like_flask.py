@@ -257,6 +257,36 @@ def test_flashed_messages_are_shown_once_by_category(either):
     assert client.get("/errors").json["result"] == ["Oh no"]
 
 
+class Lazy:
+    """What translations make of a text: it is looked up when it is shown."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __html__(self):
+        return f"<em>{self.text}</em>"
+
+
+class LazyText(str):
+    """Likewise, of a text."""
+
+    __slots__ = ()
+
+    def __html__(self):
+        return Markup("<em>{}</em>").format(str(self))
+
+
+def test_what_has_a_form_in_html_comes_back_as_that(either):
+    add(either, "/say", lambda: flask.flash(Lazy("Hello")))
+    add(either, "/set", lambda: flask.session.update(title=LazyText("Hello"), titles=[Lazy("a"), {"b": Lazy("b")}]))
+    add(either, "/show", lambda: repr([*flask.get_flashed_messages(), flask.session["title"], flask.session["titles"]]))
+    client = either.test_client()
+    client.get("/say")
+    client.get("/set")
+    shown = [Markup("<em>Hello</em>"), Markup("<em>Hello</em>"), [Markup("<em>a</em>"), {"b": Markup("<em>b</em>")}]]
+    assert client.get("/show").json["result"] == repr(shown)
+
+
 def test_a_failed_request_that_is_answered_keeps_its_changes(either):
     def fail():
         flask.session["a"] = 1

@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 import traceback
+from abc import ABC
 from collections import Counter, OrderedDict, defaultdict, namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -489,6 +490,24 @@ class TestRegistering:
         register_type(mixin, "mixin", lambda _: None, lambda _: mixin())
         both = type("Both", (str, mixin), {})
         assert type(round_trip(both("x"))) is mixin
+
+    def test_a_registered_abstract_class_stands_for_every_class_that_it_takes_for_its_subclass(self):
+        class Length(ABC):  # noqa: B024  its hook decides
+            @classmethod
+            def __subclasshook__(cls, other):
+                return hasattr(other, "metres")
+
+        metres = {"metres": lambda self: 5}
+        register_type(Length, "length", lambda it: it.metres(), lambda plain: ("length", plain))
+        for cls in (type("Rope", (), metres), type("Text", (str,), metres), type("Point", (dict,), metres)):
+            assert round_trip([cls()]) == [("length", 5)]
+        money = type("Roll", (Money,), metres)
+        assert round_trip(money(Decimal(1), "EUR")) == ("length", 5)
+        self.money()
+        assert type(round_trip(money(Decimal(1), "EUR"))) is Money  # a base that it has goes before one it only fits
+        assert type(round_trip(Text("plain"))) is str
+        with pytest.raises(TypeError, match="cannot store"):
+            encode(Opaque(), "key")
 
     def test_the_nearest_registered_type_is_taken(self):
         self.money()
