@@ -1,8 +1,8 @@
 """redisess under Flask: sessions in Redis that you can count, list and kill."""
 
+from redisess_flask.current import current_session
 from redisess_flask.extension import Redisess
 from redisess_flask.helpers import (
-    current_session,
     end_session,
     kill_user,
     login,

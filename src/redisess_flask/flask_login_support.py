@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from redisess_flask.helpers import current_session
+from flask import current_app
+
+from redisess_flask.current import current_session
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -14,15 +16,29 @@ _ITS_KEYS: Final = ("_user_id", "_fresh", "_id", "_remember", "_remember_seconds
 
 def connect() -> None:
     """Listen to Flask-Login's signals, where it is installed."""
-    try:
-        import flask_login  # type: ignore[import-untyped]  # noqa: PLC0415  only where it is installed
-    except ImportError:
+    flask_login = _installed()
+    if flask_login is None:
         return
     flask_login.user_logged_in.connect(_sign_in)
     flask_login.user_loaded_from_cookie.connect(_sign_in)
     flask_login.user_login_confirmed.connect(_sign_in)
     flask_login.user_logged_out.connect(_sign_out)
     flask_login.session_protected.connect(_protect)
+
+
+def load_user() -> None:
+    """Let Flask-Login look for the request's user, where the app has it: a remember-me cookie of its own signs in."""
+    flask_login = _installed()
+    if flask_login is not None and isinstance(getattr(current_app, "login_manager", None), flask_login.LoginManager):
+        bool(flask_login.current_user)  # it looks when it is asked for
+
+
+def _installed() -> Any:
+    try:
+        import flask_login  # type: ignore[import-untyped]  # noqa: PLC0415  only where it is installed
+    except ImportError:
+        return None
+    return flask_login
 
 
 def _sign_in(app: Flask, **_: Any) -> None:

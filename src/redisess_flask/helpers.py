@@ -1,17 +1,18 @@
-"""What views call: the current session, signing in and out, and ending sessions."""
+"""What views call: signing in and out, ending sessions, and who may see a page."""
 
 from __future__ import annotations
 
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
-from flask import current_app, session
+from flask import current_app
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
-from werkzeug.local import LocalProxy
 
 from redisess_core.config import check_seconds
-from redisess_flask.interface import FlaskSession, state_of
+from redisess_flask import flask_login_support
+from redisess_flask.current import current_session
+from redisess_flask.interface import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def _current() -> FlaskSession:
-    found = cast("LocalProxy[Any]", session)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
-    if not isinstance(found, FlaskSession):
-        raise TypeError("flask.session is not redisess's on this app: call Redisess(app) or init_app(app)")
-    return found
-
-
-current_session: FlaskSession = cast("FlaskSession", LocalProxy(_current))
-"""`flask.session` under its own type: a mapping of session data, with `user_id`, `login`, `save` and the rest."""
 
 
 def manager() -> SessionManager:
@@ -96,6 +86,8 @@ def session_required(view: Callable[P, T] | None = None, *, fresh: float | None 
     def decorate(wrapped: Callable[P, T]) -> Callable[P, T]:
         @wraps(wrapped)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            if current_session.user_id is None:
+                flask_login_support.load_user()
             if current_session.user_id is None:
                 _refuse("Sign in to see this.")
             if fresh is not None and not current_session.authenticated_within(fresh):

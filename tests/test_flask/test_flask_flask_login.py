@@ -185,6 +185,36 @@ def test_the_remember_cookie_signs_in_again_with_a_session_of_its_own(site):
     assert token_of(site.client) == token
 
 
+def test_session_required_takes_the_remember_cookie_for_a_sign_in_as_login_required_does(site):
+    site.client.post("/enter-remembered/ada")
+    site.sessions.kill_all()
+    assert site.client.get("/fresh-too").status_code == 401  # signed in, though not by a password
+    site.sessions.kill_all()
+    response = site.client.get("/required")
+    assert (response.status_code, response.text) == (200, "required")
+    assert site.sessions.get_all_users() == ["ada"]
+    assert site.client.get("/who").json == both("ada")
+
+
+def test_session_required_refuses_who_has_no_session_and_no_valid_remember_cookie(site, wire):
+    site.client.post("/enter-remembered/deleted")
+    site.sessions.kill_all()
+    assert site.client.get("/required").status_code == 401
+    with wire() as seen:
+        assert visit(site.app, "/required").status_code == 401
+        assert visit(site.app, "/required", {"Cookie": "remember_token=ada|forged"}).status_code == 401
+    assert seen.names == []
+    assert site.sessions.count_users() == 0
+
+
+def test_session_required_does_not_ask_a_login_manager_that_is_not_flask_logins(app, client):
+    app.login_manager = "of another kind"
+    app.view_functions["index"] = session_required(lambda: "in")
+    assert client.get("/").status_code == 401
+    client.post("/login/ada")
+    assert client.get("/").text == "in"
+
+
 def test_logout_user_ends_the_remember_cookie_as_well(site):
     site.client.post("/enter-remembered/ada")
     site.client.post("/leave")
