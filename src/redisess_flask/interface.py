@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import g, request
+import flask.globals
+from flask import request
 from flask.sessions import SessionInterface, SessionMixin
 from markupsafe import Markup
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from redisess_core.session_state import SessionState
     from redisess_core.web import Found
 
+# Since Flask 3.2 a request's context is the application's, and the older name only warns of that.
+_CONTEXT: Final[LocalProxy[object]] = vars(flask.globals).get("request_ctx", flask.globals.app_ctx)
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ
 
 _CLEARED: Final = '"cache", "cookies", "storage"'
@@ -97,12 +100,12 @@ class FlaskExchange(BlockingExchange):
 
     def __init__(self, app: Flask, found: Found, **client: Any) -> None:
         self.app = app
-        self._context = weakref.ref(_context())  # what a view leaves in `g` is not kept alive
+        self._context = weakref.ref(_context())  # it holds the session, which is not to keep it alive
         self.handling_request = False  # or it is of a test client's session_transaction
         super().__init__(state_of(app).manager, found, FlaskSession, **client)
 
     def is_of_current_context(self) -> bool:
-        """Whether the current context is the request's own, and none that was copied from it for another thread."""
+        """Whether the current context is the request's own, and none that was copied from it."""
         return self._context() is _context()
 
     def tell(self) -> None:
@@ -251,8 +254,8 @@ def _config(app: Flask) -> dict[str, Any]:
 
 
 def _context() -> object:
-    """Return what stands for the current application context."""
-    return cast("LocalProxy[object]", g)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
+    """Return the current context of a request: a copy shares all that it holds, and is another."""
+    return _CONTEXT._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
 
 
 _cookie_policy: Final[Callable[..., CookiePolicy]] = lru_cache(maxsize=64)(CookiePolicy)

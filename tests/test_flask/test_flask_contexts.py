@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -184,22 +185,79 @@ def test_a_copied_context_that_outlives_the_response_cannot_change_the_session(a
     assert client.get("/me").json["data"] == {"a": "1"}
 
 
-def test_a_copied_context_that_fails_does_not_end_the_request_it_was_copied_from(app, client):
+def in_the_same_thread(function):
+    """Call *function*; give what it returned or raised."""
+    try:
+        return function()
+    except LookupError as error:
+        return error
+
+
+def in_a_task(function):
+    """Run *function* in a task of an event loop, in a copy of this thread's context."""
+
+    async def main():
+        return await asyncio.gather(asyncio.create_task(awaited()), return_exceptions=True)
+
+    async def awaited():
+        return function()
+
+    return asyncio.run(main())[0]
+
+
+@pytest.mark.parametrize("run", [in_thread, in_the_same_thread, in_a_task])
+def test_a_copied_context_that_fails_does_not_end_the_request_it_was_copied_from(app, client, run):
     @app.get("/copy")
     def copy():
         logout()
 
         @copy_current_request_context
         def work():
+            session["work"] = "begun"
             raise LookupError
 
-        assert isinstance(in_thread(work), LookupError)
+        assert isinstance(run(work), LookupError)
         session["message"] = "still open"
         return ""
 
     client.post("/login/ada")
     assert client.get("/copy").status_code == 200
-    assert client.get("/me").json["data"] == {"message": "still open"}
+    assert client.get("/me").json["data"] == {"work": "begun", "message": "still open"}
+
+
+def test_a_sign_out_of_a_request_that_fails_is_carried_out_where_a_copy_of_it_failed_before(make_app):
+    app = make_app(TESTING=True)
+
+    @app.get("/fail")
+    def fail():
+        @copy_current_request_context
+        def work():
+            raise LookupError
+
+        in_the_same_thread(work)
+        logout()
+        raise LookupError
+
+    client = app.test_client()
+    client.post("/login/ada")
+    with pytest.raises(LookupError):
+        client.get("/fail")
+    assert manager_of(app).count() == 0
+
+
+def test_a_sign_out_of_a_request_that_fails_is_carried_out_below_a_context_of_the_app_that_was_there(make_app):
+    app = make_app(TESTING=True)
+
+    @app.get("/fail")
+    def fail():
+        logout()
+        raise LookupError
+
+    client = app.test_client()
+    client.post("/login/ada")
+    with app.app_context(), pytest.raises(LookupError):
+        client.get("/fail")
+    assert manager_of(app).count() == 0
 
 
 def test_what_a_view_leaves_in_g_goes_with_the_request(app, client):
