@@ -121,6 +121,7 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
     exchange: FlaskExchange
     incidental_keys = frozenset({"_permanent", "_fresh"})  # Flask's, and what Flask-Login puts into every session
     _permanent_once_open: bool | None = None
+    _was_permanent: bool | None = None  # before this request set it otherwise
 
     def start(self, current: SessionState | None) -> None:
         """Begin the request with the session that its token named, and what was wanted before that was known."""
@@ -138,8 +139,11 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
         if self.exchange.handling_request and not self.opened:  # set for every request, it opens none for a static file
             self._permanent_once_open = bool(value)
             return
-        if bool(value) == self.permanent:
+        before = self.permanent
+        if bool(value) == before:
             return
+        if self._was_permanent is None:
+            self._was_permanent = before
         self["_permanent"] = bool(value)
         self.wanted_ttl = self.default_ttl() or self.manager.ttl
 
@@ -148,8 +152,11 @@ class FlaskSession(RequestSession, SessionMixin):  # type: ignore[override]  # n
         return lifetime_of(self.exchange.app) if self.permanent else None
 
     def rolls(self) -> bool:
-        """Whether the session's cookie is sent again with every response."""
-        return self.permanent and bool(_config(self.exchange.app)["SESSION_REFRESH_EACH_REQUEST"])
+        """Whether the session's cookie is sent again: with every response, or as its age is another now."""
+        permanent = self.permanent
+        if self._was_permanent not in (None, permanent):
+            return True
+        return permanent and bool(_config(self.exchange.app)["SESSION_REFRESH_EACH_REQUEST"])
 
     def authenticated_within(self, secs: float) -> bool:
         """Whether the user signed in in the last *secs* seconds, and not by Flask-Login's remember cookie alone."""

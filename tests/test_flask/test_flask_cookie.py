@@ -5,8 +5,10 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from flask import session
-from site_kit import UNKNOWN_TOKEN, cookies_set, manager_of, send_token, token_of, visit
+from site_kit import UNKNOWN_TOKEN, bearer, cookies_set, manager_of, send_token, token_of, visit
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from redisess_flask import current_session
 
 SECURE = {"base_url": "https://localhost"}
 
@@ -355,6 +357,58 @@ def test_a_session_that_becomes_permanent_gets_the_longer_life_and_back(app, cli
     assert client.get("/me").json["data"] == {"a": "b", "_permanent": True}
     client.post("/stay/0")
     clock.advance(1800)
+    assert client.get("/me").json["data"] == {}
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_cookie_gets_the_life_of_a_session_that_becomes_permanent_or_ceases_to_be(make_app, refreshed, saved):
+    app = make_app(SESSION_REFRESH_EACH_REQUEST=refreshed)
+
+    @app.post("/stay/<int:on>")
+    def stay(on):
+        session.permanent = bool(on)
+        if saved:
+            current_session.save()
+        return ""
+
+    @app.post("/hesitate")
+    def hesitate():
+        session.permanent = not session.permanent
+        session.permanent = not session.permanent
+        return ""
+
+    client = app.test_client()
+    client.post("/login/ada")
+    token = token_of(client)
+    for on in (1, 0, 1):
+        cookie = the_cookie(client.post(f"/stay/{on}"))
+        assert cookie.value == token
+        assert cookie.attributes.get("max-age") == (str(31 * 24 * 3600) if on else None)
+        assert len(cookies_set(client.post(f"/stay/{on}"))) == (on and refreshed)
+        assert len(cookies_set(client.post("/hesitate"))) == (on and refreshed)
+
+
+def test_a_header_client_gets_no_cookie_where_its_session_becomes_permanent(app, sessions):
+    app.view_functions["index"] = lambda: setattr(session, "permanent", True) or ""
+    response = visit(app, "/", bearer(sessions.create("ada").token))
+    assert (response.status_code, cookies_set(response)) == (200, [])
+
+
+def test_a_request_that_failed_leaves_the_cookies_life_as_it_was(make_app):
+    app = make_app(TESTING=True, SESSION_REFRESH_EACH_REQUEST=False)
+
+    @app.get("/fail")
+    def fail():
+        session.permanent = True
+        session["list"] = held = []
+        held.append(object())
+        return ""
+
+    app.register_error_handler(TypeError, lambda error: ("no", 500))
+    client = app.test_client()
+    client.post("/login/ada")
+    assert not cookies_set(client.get("/fail"))
     assert client.get("/me").json["data"] == {}
 
 
