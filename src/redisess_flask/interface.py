@@ -200,9 +200,11 @@ class RedisessInterface(SessionInterface):
         exchange.tell()
 
     def _send_cookie(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:
-        permanent = cast("FlaskSession", exchange.session).permanent
-        lifetime = math.ceil(lifetime_of(app)) if permanent else None
-        header = exchange.cookie_header(self.policy(app, secure=request.is_secure), max_age=lifetime)
+        current = exchange.session.current
+        max_age = None
+        if current is not None and cast("FlaskSession", exchange.session).permanent:
+            max_age = math.ceil(min(lifetime_of(app), current.ttl or math.inf))
+        header = exchange.cookie_header(self.policy(app, secure=request.is_secure), max_age=max_age)
         if header is not None:
             response.headers.add("Set-Cookie", header)
 

@@ -8,7 +8,7 @@ from flask import session
 from site_kit import UNKNOWN_TOKEN, bearer, cookies_set, manager_of, send_token, token_of, visit
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from redisess_flask import current_session
+from redisess_flask import current_session, login
 
 SECURE = {"base_url": "https://localhost"}
 
@@ -438,6 +438,23 @@ def test_the_permanent_lifetime_is_read_when_it_is_needed(lasting, clock):
     other.post("/set/a/b")
     clock.advance(60)
     assert other.get("/me").json["data"] == {"_permanent": True}
+
+
+@pytest.mark.parametrize(("ttl", "age"), [(60, 60), (0.5, 1), (6 * 3600, 5 * 3600), (0, 5 * 3600), (None, 5 * 3600)])
+def test_the_cookie_of_a_permanent_session_does_not_outlive_its_idle_timeout(lasting, ttl, age):
+    lasting.view_functions["sign_in"] = lambda user: login(user, ttl=ttl) or ""
+    client = lasting.test_client()
+    assert the_cookie(client.post("/login/ada")).attributes["max-age"] == str(age)
+    assert the_cookie(client.get("/me")).attributes["max-age"] == str(age)
+
+
+def test_a_longer_permanent_lifetime_holds_for_sessions_that_begin_from_then_on(lasting):
+    client = lasting.test_client()
+    client.post("/set/a/b")
+    lasting.permanent_session_lifetime = timedelta(hours=9)
+    assert the_cookie(client.get("/me")).attributes["max-age"] == str(5 * 3600)
+    assert the_cookie(client.post("/login/ada")).attributes["max-age"] == str(5 * 3600)
+    assert the_cookie(visit(lasting, "/set/a/b", method="POST")).attributes["max-age"] == str(9 * 3600)
 
 
 def test_a_lifetime_beyond_what_browsers_keep_is_cut_in_the_cookie_only(make_app):
