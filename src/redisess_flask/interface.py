@@ -196,7 +196,8 @@ class RedisessInterface(SessionInterface):
         if outcome.token_shown:
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
         if outcome.signed_out and state_of(app).clear_site_data:
-            response.headers["Clear-Site-Data"] = _CLEARED_BESIDE_COOKIE if outcome.token_shown else _CLEARED
+            sets_cookie = outcome.cookie is CookieChange.SET
+            response.headers["Clear-Site-Data"] = _CLEARED_BESIDE_COOKIE if sets_cookie else _CLEARED
         exchange.tell()
 
     def _send_cookie(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:

@@ -14,7 +14,7 @@ from site_kit import UNKNOWN_TOKEN, bearer, cookies_set, furnish, manager_of, se
 
 from redisess_core import SessionManager
 from redisess_core.web import OPTIONS
-from redisess_flask import Redisess, current_session, manager
+from redisess_flask import Redisess, current_session, login, logout, manager
 from redisess_flask.interface import RedisessInterface
 
 MANAGER_OPTIONS = {
@@ -311,6 +311,23 @@ def test_clear_site_data_spares_the_cookie_of_the_session_that_follows_a_sign_ou
     response = client.post("/leave")
     assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert [cookie.value for cookie in cookies_set(response)] == [token_of(client)]
+
+
+def test_clear_site_data_clears_the_cookies_of_who_signed_in_and_out_in_one_request(make_app):
+    app = make_app(REDISESS_CLEAR_SITE_DATA=True)
+
+    @app.post("/through")
+    def through():
+        login("ada")
+        current_session.save()
+        shown = current_session.token
+        logout()
+        return shown
+
+    response = visit(app, "/through", method="POST")
+    assert response.headers["Clear-Site-Data"] == '"cache", "cookies", "storage"'
+    assert [cookie.removes for cookie in cookies_set(response)] == [True]
+    assert response.headers["Cache-Control"] == "no-store"  # the view may have shown the token, though it is dead
 
 
 def test_clear_site_data_is_not_sent_when_a_visitors_last_message_was_shown(make_app):
