@@ -6,9 +6,11 @@ import logging
 import math
 import weakref
 from abc import ABC
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote
 
 import flask.globals
 from flask import request
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 _CONTEXT: Final[LocalProxy[object]] = vars(flask.globals).get("request_ctx", flask.globals.app_ctx)
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ
 
+_SAFE_IN_PATH: Final = "%!$&'()*+,/:=@"  # a path's characters in a URL, and what is encoded already
 _CLEARED: Final = '"cache", "cookies", "storage"'
 _CLEARED_BESIDE_COOKIE: Final = '"cache", "storage"'  # of the session that follows
 _log: Final = logging.getLogger("redisess")
@@ -268,7 +271,15 @@ def _context() -> object:
     return _CONTEXT._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug documents it
 
 
-_cookie_policy: Final[Callable[..., CookiePolicy]] = lru_cache(maxsize=64)(CookiePolicy)
+@lru_cache(maxsize=64)
+def _cookie_policy(*, path: Any, domain: Any, **attributes: Any) -> CookiePolicy:
+    """Return a policy, its path and domain as they are in URLs, like Werkzeug's cookies; it refuses what is neither."""
+    if isinstance(path, str) and path.isprintable() and ";" not in path:  # else it is an attack, or a mistake
+        path = quote(path, safe=_SAFE_IN_PATH)
+    if isinstance(domain, str):
+        with suppress(UnicodeError):
+            domain = domain.lstrip(".").encode("idna").decode("ascii")
+    return CookiePolicy(path=path, domain=domain, **attributes)
 
 
 def _answer_instead(app: Flask, response: Response, error: Exception) -> None:

@@ -76,6 +76,11 @@ def test_the_cookie_holds_a_token_and_nothing_else(client, sessions):
         ({"APPLICATION_ROOT": "/root"}, {"path": "/root"}),
         ({"APPLICATION_ROOT": "/root", "SESSION_COOKIE_PATH": "/"}, {"path": "/"}),
         ({"SERVER_NAME": "example.com"}, {}),
+        ({"APPLICATION_ROOT": "/münchen shop"}, {"path": "/m%C3%BCnchen%20shop"}),
+        ({"SESSION_COOKIE_PATH": '/m%C3%BCnchen/(a)"'}, {"path": "/m%C3%BCnchen/(a)%22"}),
+        ({"SESSION_COOKIE_DOMAIN": "bücher.example"}, {"domain": "xn--bcher-kva.example"}),
+        ({"SESSION_COOKIE_DOMAIN": ".bücher.example"}, {"domain": "xn--bcher-kva.example"}),
+        ({"SESSION_COOKIE_DOMAIN": "xn--bcher-kva.example"}, {"domain": "xn--bcher-kva.example"}),
     ],
 )
 def test_each_of_flasks_cookie_settings_counts_when_it_is_set_and_when_it_is_removed(make_app, config, attributes):
@@ -86,6 +91,12 @@ def test_each_of_flasks_cookie_settings_counts_when_it_is_set_and_when_it_is_rem
     removed = the_cookie(visit(app, "/logout", send_token(signed_in.value), "POST"))
     assert removed.removes
     assert {name: text for name, text in removed.attributes.items() if name not in ("expires", "max-age")} == expected
+
+
+@pytest.mark.parametrize("domain", ["ü" * 64 + ".example", "a b.example", "ü..example", "http://ü.example"])
+def test_a_domain_that_has_no_form_in_ascii_is_refused_at_set_up(make_app, domain):
+    with pytest.raises(ValueError, match="domain"):
+        make_app(SESSION_COOKIE_DOMAIN=domain)
 
 
 def test_without_any_path_the_cookie_is_for_the_whole_host(make_app):
