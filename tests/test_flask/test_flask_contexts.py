@@ -470,6 +470,15 @@ def test_a_template_shows_messages_and_the_session(app, client):
     assert client.get("/").text == "Ada"
 
 
+def test_a_template_finds_data_by_key_and_what_is_known_of_the_session_by_attribute(app, client):
+    page = "{{ session['user_id'] }} {{ session.user_id }} {{ session.colour }}"
+    app.view_functions["index"] = lambda: render_template_string(page)
+    with client.session_transaction() as opened:
+        opened.login("ada")
+        opened.update(user_id="theirs", colour="red")
+    assert client.get("/").text == "theirs ada red"
+
+
 def test_a_page_that_is_not_found_may_use_the_session(app, client):
     @app.errorhandler(404)
     def missing(error):
