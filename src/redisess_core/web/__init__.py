@@ -1,7 +1,8 @@
 """What the web adapters share: no framework, no I/O of its own. A request goes through the modules like this.
 
 The adapter finds the token (`transport`), makes an exchange and opens it (`exchange`), hands the view a session
-(`request_session`), closes the exchange, and sends the headers that the outcome and the cookie policy give (`cookie`).
+(`request_session`), closes the exchange, which stores what the view wanted (`exchange_plans`), and sends the headers
+that the outcome and the cookie policy give (`cookie`).
 """
 
 from redisess_core.web.cookie import CookiePolicy, SameSite, default_name
