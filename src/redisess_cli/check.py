@@ -1,4 +1,4 @@
-"""What `redisess check` finds: the server, how it evicts, what a namespace holds. Nothing is written."""
+"""What `redisess check` finds: the server, how it evicts, what a namespace holds. No live session is changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redisess_core.config import check_namespace
 from redisess_core.keys import layout_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _SAMPLE: Final = 1000  # sessions that are asked for their timeout
 _RECENT: Final = 60  # seconds
@@ -88,10 +88,15 @@ def _layout(namespace: str, record: dict[str, Any] | None) -> Finding:
 def _sessions(manager: SessionManager) -> Iterator[Finding]:
     yield Finding("Sessions", f"{manager.count()} live, {manager.count(_RECENT)} active in the last {_RECENT} seconds")
     yield Finding("Users", f"{manager.count_users()} signed in, {manager.count_users(_RECENT)} active")
-    timeouts = [session.ttl for session in islice(manager.iter_sessions(), _SAMPLE)]
-    if timeouts:
-        each = ", ".join(f"{ttl:g} s" if ttl else "none" for ttl in sorted(set(timeouts)))
-        yield Finding("Idle timeout", f"{each} (of {_counted(len(timeouts), 'session')} looked at)")
+    sample = list(islice(manager.iter_sessions(), _SAMPLE))
+    if sample:
+        looked_at = f"(of {_counted(len(sample), 'session')} looked at)"
+        yield Finding("Idle timeout", f"{_each(session.ttl for session in sample)} {looked_at}")
+        yield Finding("Max lifetime", f"{_each(session.own_lifetime for session in sample)} {looked_at}")
+
+
+def _each(timeouts: Iterable[float | None]) -> str:
+    return ", ".join(f"{secs:g} s" if secs else "none" for secs in sorted({secs or 0 for secs in timeouts}))
 
 
 def _counted(number: int, noun: str) -> str:

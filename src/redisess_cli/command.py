@@ -56,7 +56,7 @@ def check(
     url: Annotated[str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://.")],
     namespace: Annotated[str, typer.Option(help="The prefix of the sessions' keys.")] = "sessions",
 ) -> None:
-    """Look at a Redis server and at a namespace in it; nothing is changed there."""
+    """Look at a Redis server and at a namespace in it; no live session is changed."""
     from redisess_cli.check import findings  # noqa: PLC0415  as above
 
     with _errors_said():

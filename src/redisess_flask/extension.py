@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app, request
-from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable
+from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 
-from redisess_core import SessionLimitReached, SessionManager, StoreUnavailable
+from redisess_core import SessionGone, SessionLimitReached, SessionManager, StoreUnavailable
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS
 from redisess_flask import cli, flask_login_support
 from redisess_flask.interface import RedisessInterface, State, exchange_of, finish, lifetime_of
@@ -57,7 +57,8 @@ class Redisess:
         app.session_interface = interface
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_open, state))
         app.teardown_request_funcs.setdefault(None, []).append(finish)
-        for error, handler in ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached)):
+        handlers = ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached), (SessionGone, _gone))
+        for error, handler in handlers:
             if error not in app.error_handler_spec[None][None]:
                 app.register_error_handler(error, handler)
         app.cli.add_command(cli.sessions)
@@ -92,6 +93,10 @@ def _unavailable(error: StoreUnavailable) -> ResponseReturnValue:
 
 def _limit_reached(error: SessionLimitReached) -> ResponseReturnValue:
     return _give_way(error, Forbidden("There are as many sessions of this user as are allowed."))
+
+
+def _gone(error: SessionGone) -> ResponseReturnValue:
+    return _give_way(error, Unauthorized("This session has ended."))
 
 
 def _give_way(error: Exception, otherwise: HTTPException) -> ResponseReturnValue:

@@ -224,7 +224,7 @@ class RedisessInterface(SessionInterface):
         """Return how the app's cookie is set now; *secure* for a request that came by https."""
         name, same_site = self.get_cookie_name(app), self.get_cookie_samesite(app)
         partitioned = bool(_config(app).get("SESSION_COOKIE_PARTITIONED"))
-        prefixed = name.lower().startswith(("__host-", "__secure-"))
+        prefixed = name.lower().startswith(("__host-", "__secure-", "__http-"))
         wants_secure = partitioned or prefixed or (same_site or "").lower() == "none"
         return _cookie_policy(
             name=name,

@@ -316,7 +316,7 @@ def test_check_tells_of_the_server_and_the_namespace(command, redis_url, redis_c
     with SessionManager(redis_url, namespace="shop", shards=4) as manager:
         manager.create("ada")
         manager.create("ada", ttl=0)
-        manager.create(None)
+        manager.create(None, max_lifetime=86400)
     status, out, _ = command("check", "--url", redis_url, "--namespace", "shop")
     assert status == 0
     assert [line.split(maxsplit=1) for line in out.splitlines()[1:4]] == [
@@ -328,9 +328,21 @@ def test_check_tells_of_the_server_and_the_namespace(command, redis_url, redis_c
     assert redis_url in out.splitlines()[0]
     assert re.search(r"^Users +1 signed in, 1 active$", out, re.MULTILINE)
     assert re.search(r"^Idle timeout +none, 1800 s \(of 3 sessions looked at\)$", out, re.MULTILINE)
+    assert re.search(r"^Max lifetime +none, 86400 s \(of 3 sessions looked at\)$", out, re.MULTILINE)
 
 
-def test_check_writes_nothing(command, redis_url, redis_client):
+def test_check_changes_no_live_session(command, redis_url, redis_client):
+    with SessionManager(redis_url, namespace="shop") as manager:
+        live, expired = manager.create("ada", data={"cart": [1]}), manager.create("ada", ttl=0.001)
+        while expired.valid:
+            pass
+        before = manager.get(live.session_id, touch=False).stored_fields
+        assert command("check", "--url", redis_url, "--namespace", "shop")[0] == 0
+        after = manager.get(live.session_id, touch=False).stored_fields
+    assert {**after, b"now": None} == {**before, b"now": None}
+
+
+def test_check_of_a_namespace_that_was_never_used_writes_nothing(command, redis_url, redis_client):
     status, out, _ = command("check", "--url", redis_url, "--namespace", "never")
     assert status == 0
     assert re.search(r"^Namespace +never: never used here$", out, re.MULTILINE)

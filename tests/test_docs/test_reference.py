@@ -31,7 +31,7 @@ METHODS = {
     *("events", "close", "quit"),
 }
 # What a session shows to the managers and the web layer, not to its users.
-INTERNAL = {"has_data", "stored_fields", "changed_fields", "changed_ttl", "carried_fields"}
+INTERNAL = {"has_data", "stored_fields", "changed_fields", "changed_ttl", "carried_fields", "own_lifetime"}
 KINDS = {b"hash": "hash", b"zset": "sorted set", b"string": "string"}
 
 

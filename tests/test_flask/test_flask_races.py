@@ -219,6 +219,30 @@ def test_a_helper_with_something_to_store_first_says_that_the_session_is_gone(ap
     assert manager_of(app).count() == 0
 
 
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("helper", ["logout_others", "logout_everywhere", "end_session"])
+def test_a_session_that_died_meanwhile_ends_no_other_and_no_cookie(slow, app, elsewhere, sessions, token, end, helper):
+    def living():
+        return sessions.get_user_sessions("lovelace")
+
+    before = []
+
+    def meanwhile():
+        elsewhere(end, token)
+        sessions.create("lovelace")
+        before.extend(living())
+
+    actions = {
+        "logout_others": logout_others,
+        "logout_everywhere": lambda: current_session.logout_everywhere(),  # noqa: PLW0108  a proxy, read in the request
+        "end_session": lambda: end_session(before[0]),
+    }
+    response = slow(actions[helper], meanwhile, token)
+    assert response.status_code == 401
+    assert not cookies_set(response)
+    assert living() == before
+
+
 def test_a_late_request_after_logout_revives_nothing_whatever_it_does(slow, app, sessions, redis_client):
     for change in [nothing, *CHANGES.values()]:
         token = sessions.create("ada", data={"a": 1, "list": []}).token

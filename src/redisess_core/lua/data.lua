@@ -29,6 +29,6 @@ end
 -- @include publish
 -- @include bury
 if expired then
-  bury(string.sub(key, -ID_LENGTH), expired.user, string.format('%.17g', expired.expires), expired.mark)
+  bury_met(string.sub(key, -ID_LENGTH), expired)
 end
 return {}

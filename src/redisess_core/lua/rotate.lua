@@ -33,7 +33,7 @@ if not meta then
     return give(new_key)
   end
   if expired then
-    bury(old_id, expired.user, string.format('%.17g', expired.expires), expired.mark)
+    bury_met(old_id, expired)
   end
   return {}
 end

@@ -14,12 +14,16 @@
 -- @include leave
 -- @include release
 -- @include publish
+-- @include bury
 -- @include end_session
 -- @include change
 local key, id, CHANGES = KEYS[4], ARGV[2], 7 + tonumber(ARGV[6])
 
-local meta = load_live(key)
+local meta, expired = load_live(key)
 if not meta then
+  if expired then
+    bury_met(id, expired)
+  end
   return { 'gone' }
 end
 local size, too_large = measure(key, CHANGES, tonumber(ARGV[5]))

@@ -28,7 +28,7 @@ MANAGER_OPTIONS: Final = tuple(
         ("namespace", "prefix of every key; managers with different namespaces never meet"),
         ("additional_fields", "names of application fields of a session"),
         ("ttl", "idle timeout in seconds; 0: none"),
-        ("max_lifetime", "absolute timeout in seconds from the sign-in; None: none"),
+        ("max_lifetime", "absolute timeout in seconds from the creation, anew from a sign-in; None: none"),
         ("touch_interval", "a touch is written at most this often per session, in seconds; 0: every time"),
         ("max_sessions_per_user", "the most live sessions of one user; None: no limit"),
         ("on_limit", '"evict" ends those of longest ago last access, "refuse" refuses the sign-in'),

@@ -58,7 +58,7 @@ end
 -- Session *id* is not live: what is left of it goes. *expired*: its metadata, if its hash is still there.
 local function clear_away(id, expired, user, ttl)
   if expired then
-    bury(id, expired.user, string.format('%.17g', expired.expires), expired.mark)
+    bury_met(id, expired)
   else
     heal(id, user, ttl)
   end
