@@ -257,9 +257,9 @@ def test_another_same_site_is_refused(same_site):
         ({"path": None}, "path is None; wanted str"),
         ({"domain": False}, "domain is False; wanted str"),
         ({"same_site": False}, "same_site is False; wanted str"),
-        ({"secure": "false"}, "secure is 'false'; wanted True or False"),
-        ({"http_only": 1}, "http_only is 1; wanted True or False"),
-        ({"partitioned": None}, "partitioned is None; wanted True or False"),
+        ({"secure": "false"}, "secure: str given, a bool wanted"),
+        ({"http_only": 1}, "http_only: int given, a bool wanted"),
+        ({"partitioned": None}, "partitioned: NoneType given, a bool wanted"),
     ],
 )
 def test_an_attribute_of_another_type_is_refused(attributes, message):

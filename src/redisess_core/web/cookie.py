@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, Literal
 
+from redisess_core.config import check_flag
+
 SameSite = Literal["Lax", "Strict", "None"]
 
 MAX_LIFETIME: Final = 400 * 24 * 3600
@@ -69,7 +71,7 @@ class CookiePolicy:
         object.__setattr__(self, "domain", _domain(self.domain))
         object.__setattr__(self, "same_site", _same_site(self.same_site))
         for what in ("secure", "http_only", "partitioned"):
-            _check_flag(what, getattr(self, what))
+            check_flag(what, getattr(self, what))  # no truth of other types: "false" out of an environment is true
         self._check_together()
 
     def set_header(
@@ -152,12 +154,6 @@ def _text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} is {value!r}; wanted str")
     return value
-
-
-def _check_flag(what: str, value: object) -> None:
-    # No truth of other types: "false" out of an environment variable would be True.
-    if not isinstance(value, bool):
-        raise TypeError(f"{what} is {value!r}; wanted True or False")
 
 
 def _check_path(value: object) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redisess_core.errors import RedisessError, SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.operation import Awaiting, Blocking, Plan, Steps, operation
+from redisess_core.steps import nothing
 from redisess_core.tokens import token_shard
 from redisess_core.web.exchange_plans import ExchangePlans, R
 from redisess_core.web.outcome import CookieChange, Happening, Outcome
@@ -60,7 +61,7 @@ class Exchange(ExchangePlans[R]):
         if self._opening_error is not None:
             raise self._opening_error
         if self.session.opened or self.found.token is None:
-            return self._settled()
+            return nothing(None)
         return self._opening(self.found.token)
 
     def _opening(self, token: str) -> Steps[None]:
@@ -93,7 +94,7 @@ class Exchange(ExchangePlans[R]):
         session = self.session
         self.outcome.accessed = session.accessed
         if session.closed or self._failed or not session.opened:
-            return self._settled(self.outcome)
+            return nothing(self.outcome)
         return self._closing(failed)
 
     def _closing(self, failed: bool) -> Steps[Outcome]:
@@ -156,12 +157,6 @@ class Exchange(ExchangePlans[R]):
                 return policy.delete_header()
             case CookieChange.KEEP:
                 return None
-
-    @staticmethod
-    def _settled(result: Any = None) -> Steps[Any]:
-        """Plan nothing: the result is known."""
-        return result
-        yield  # a plan of no step is a generator all the same
 
 
 class BlockingExchange(Exchange[RequestSession], Blocking):
