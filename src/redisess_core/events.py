@@ -85,6 +85,7 @@ class Events(Iterator[SessionEvent]):
         while True:
             with self._reading:
                 if self._closed:
+                    self._pubsub.close()
                     raise StopIteration
                 payload = self._store.next_message(self._pubsub, _POLL)
             event = None if payload is None else read_event(payload)
@@ -94,8 +95,13 @@ class Events(Iterator[SessionEvent]):
     def close(self) -> None:
         """End the subscription; whoever waits for an event, in whatever thread, stops."""
         self._closed = True  # before the lock, which a reader takes again at once
-        with self._reading:
-            self._pubsub.close()
+        # Whoever reads sees that soon. In a signal's handler the reader may be this very thread, and in a forked
+        # process none: there it is left to the reader.
+        if self._reading.acquire(timeout=2 * _POLL):
+            try:
+                self._pubsub.close()
+            finally:
+                self._reading.release()
 
     def __enter__(self) -> Self:
         return self

@@ -107,7 +107,8 @@ class SessionPlans(Generic[S]):
         """Plan a session for *token*; *instead_of* another, whose data may stay as large as it is."""
         created, largest = None, self.max_data_bytes
         if instead_of is not None:
-            created, max_lifetime = instead_of.created, instead_of.own_lifetime
+            created, own = instead_of.created, instead_of.own_lifetime
+            max_lifetime = min(own, self.max_lifetime or own) if own else None
             largest = max(largest, int(instead_of.stored_fields.get(b"n") or 0))
         ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
         lifetime = (self.max_lifetime or 0) if max_lifetime is None else check_seconds("max_lifetime", max_lifetime)
@@ -175,6 +176,7 @@ class SessionPlans(Generic[S]):
             "touch" if touch else "" if end_but_for is None else "end",
             "" if ttl is None else ttl,
             self.max_data_bytes,
+            self._ttl,
             len(end_but_for or ()),
             *(DATA + key.encode() for key in end_but_for or ()),
             *_change_arguments(changes),
@@ -221,6 +223,7 @@ class SessionPlans(Generic[S]):
             self.on_limit,
             "fresh" if fresh else "",
             self.max_data_bytes,
+            self._ttl,
             *_change_arguments(changes),
         )
         keys = (*old.indexes, old.session(session.session_id), old.session(new))

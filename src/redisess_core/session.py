@@ -8,7 +8,7 @@ from typing import Any, Final
 from redisess_core import values
 from redisess_core.config import check_data_key, check_number, check_several
 from redisess_core.errors import SessionGone
-from redisess_core.operation import Awaiting, Blocking, Operation, operation
+from redisess_core.operation import Argument, Awaiting, Blocking, Operation, operation
 from redisess_core.record import (
     DATA,
     Changes,
@@ -138,7 +138,8 @@ class SessionMethods(SessionState):
 
     def _plan_data(self, names: list[bytes], decode: Any) -> Operation[Any]:
         manager, session_id = self._manager, self._session_id
-        return Operation(script("data"), manager.session_keys(session_id), (manager.clock_argument(), *names), decode)
+        args: tuple[Argument, ...] = (manager.clock_argument(), manager.ttl, *names)
+        return Operation(script("data"), manager.session_keys(session_id), args, decode)
 
     def _plan_store(
         self, changed: Changes, *, ttl: float | None = None, touch: bool = False, decode: Any

@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import (
@@ -128,16 +129,19 @@ class Store:
         """Return the next message's payload; None if none comes in time."""
         try:
             message = pubsub.get_message(timeout=timeout)
+        except UnicodeDecodeError:  # not ours
+            return None
         except _FAILURES as error:
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
     def close(self) -> None:
         """End what listens, and close the client if it was made here."""
-        for events in list(self.listeners):
-            events.close()
-        if self.owned:
-            self.client.close()
+        with ExitStack() as ends:  # one that fails does not keep the others open
+            if self.owned:
+                ends.callback(self.client.close)
+            for events in list(self.listeners):
+                ends.callback(events.close)
 
 
 class AsyncStore:
@@ -229,6 +233,8 @@ class AsyncStore:
         """Return the next message's payload; None if none comes in time."""
         try:
             message = await pubsub.get_message(timeout=timeout)
+        except UnicodeDecodeError:  # not ours
+            return None
         except _FAILURES as error:
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)

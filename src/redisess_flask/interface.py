@@ -53,15 +53,18 @@ _log: Final = logging.getLogger("redisess")
 
 
 class _HasHtml(ABC):  # noqa: B024  its hook decides, and nobody derives from it
-    """Whatever has a form in HTML, `Markup` itself and lazy translations among it: Flask keeps it as `Markup`."""
+    """Whatever has a form in HTML, `Markup` itself and lazy translations among it: Flask keeps it as `Markup`.
+
+    But not what it keeps as something else before it looks at that.
+    """
 
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
-        return callable(getattr(other, "__html__", None))
+        return callable(getattr(other, "__html__", None)) and not issubclass(other, (dict, list, tuple, bytes))
 
 
 def _html_of(value: Any) -> str:
-    return str.__str__(value.__html__())  # `Markup` gives a `Markup`
+    return str(value.__html__())
 
 
 register_type(_HasHtml, "markup", _html_of, cast("Any", Markup))

@@ -347,7 +347,8 @@ class Lane:
         if user is not None:
             lifetime = self.manager.max_lifetime
             if successor.deadline < math.inf:  # one of its own, which starts anew
-                lifetime = round(successor.deadline - (one.authenticated_at or one.created), 6)
+                own = round(successor.deadline - (one.authenticated_at or one.created), 6)
+                lifetime = min(own, lifetime or own)
             successor.user, successor.authenticated_at = user, now
             successor.deadline = now + lifetime if lifetime else math.inf
         self._begin(successor)

@@ -330,6 +330,24 @@ def test_clear_site_data_clears_the_cookies_of_who_signed_in_and_out_in_one_requ
     assert response.headers["Cache-Control"] == "no-store"  # the view may have shown the token, though it is dead
 
 
+def test_clear_site_data_is_sent_of_a_sign_out_whatever_the_request_does_after_it(make_app):
+    app = make_app(REDISESS_CLEAR_SITE_DATA=True)
+
+    @app.post("/leave")
+    def leave():
+        logout()
+        session["message"] = "bye"
+        current_session.save()
+        del session["message"]
+        return ""
+
+    client = app.test_client()
+    client.post("/login/ada")
+    response = client.post("/leave")
+    assert response.headers["Clear-Site-Data"] == '"cache", "cookies", "storage"'
+    assert [cookie.removes for cookie in cookies_set(response)] == [True]
+
+
 def test_clear_site_data_is_not_sent_when_a_visitors_last_message_was_shown(make_app):
     client = make_app(REDISESS_CLEAR_SITE_DATA=True).test_client()
     client.post("/set/message/hello")

@@ -276,6 +276,21 @@ class LazyText(str):
         return Markup("<em>{}</em>").format(str(self))
 
 
+class Row(dict):
+    """A dict that can be shown."""
+
+    def __html__(self):
+        return "<b>row</b>"
+
+
+def test_a_dict_with_a_form_in_html_stays_a_dict(either):
+    add(either, "/set", lambda: flask.session.update(row=Row(a=1)))
+    add(either, "/show", lambda: flask.session["row"])
+    client = either.test_client()
+    client.get("/set")
+    assert client.get("/show").json["result"] == {"a": 1}
+
+
 def test_what_has_a_form_in_html_comes_back_as_that(either):
     add(either, "/say", lambda: flask.flash(Lazy("Hello")))
     add(either, "/set", lambda: flask.session.update(title=LazyText("Hello"), titles=[Lazy("a"), {"b": Lazy("b")}]))

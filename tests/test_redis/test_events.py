@@ -336,7 +336,44 @@ def test_closing_the_manager_ends_whoever_waits(make_manager, redis_client, name
         assert redis_client.pubsub_numsub(channel) == [(channel.encode(), 0)]
 
 
-def test_what_others_publish_on_the_channel_is_passed_over(manager, redis_client, namespace):
+CLOSING = """
+import os, signal, sys, threading
+from redisess_core import SessionManager
+url, namespace, how = sys.argv[1:]
+manager = SessionManager(url, namespace=namespace)
+events = manager.events()
+if how == "in a signal handler":
+    def stop(*_):
+        manager.close()
+        print("closed", flush=True)
+    signal.signal(signal.SIGUSR1, stop)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    assert list(events) == []
+else:
+    reading = threading.Thread(target=list, args=(events,))
+    reading.start()
+    child = os.fork()
+    if child == 0:
+        manager.close()
+        print("closed", flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    manager.close()
+    reading.join()
+"""
+
+
+@pytest.mark.parametrize("colour", ["blocking"])
+@pytest.mark.parametrize("how", ["in a signal handler", "in a forked process"])
+def test_a_manager_can_be_closed_wherever_somebody_listens(colour, redis_url, namespace, how):
+    command = [sys.executable, "-c", CLOSING, redis_url, namespace, how]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
+
+
+@pytest.mark.parametrize("client_options", [None, {"decode_responses": True}], ids=["raw", "decoding"])
+def test_what_others_publish_on_the_channel_is_passed_over(make_manager, redis_client, namespace, client_options):
+    manager = make_manager(client_options=client_options)
     with heard(manager) as events:
         for message in ("hello", b"\xff", "\n" * 5, "created\nsaa\nnow\n\n\nada"):
             assert redis_client.publish(f"{{{namespace}:0}}:events", message) == 1

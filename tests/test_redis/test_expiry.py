@@ -502,6 +502,11 @@ def test_the_limit_lets_the_keys_of_an_immortal_session_go(make_manager, clock, 
 # ---- what a fault took away comes back
 
 
+def refused(use: Callable[[], Any]) -> None:
+    with pytest.raises(SessionGone):
+        use()
+
+
 HEALING: dict[str, Callable[[Any, Any], Any]] = {
     "authenticate": lambda manager, session: manager.authenticate(session.token),
     "get": lambda manager, session: manager.get(session.session_id),
@@ -512,6 +517,10 @@ HEALING: dict[str, Callable[[Any, Any], Any]] = {
     "kill of the user's": lambda manager, session: manager.kill(session.session_id, user_id=session.user_id),
     "session.kill": lambda manager, session: session.kill(),
     "iter_sessions": lambda manager, session: session.session_id in {one.session_id for one in manager.iter_sessions()},
+    "session.get": lambda manager, session: refused(lambda: session.get("key")),
+    "session.set": lambda manager, session: refused(lambda: session.set("key", 1)),
+    "session.write": lambda manager, session: refused(session.write),
+    "rotate": lambda manager, session: refused(lambda: manager.rotate(session)),
 }
 HEALING_A_USERS = HEALING | {
     "list_user_sessions": lambda manager, session: (
@@ -590,15 +599,50 @@ def test_the_keys_of_a_user_of_many_sessions_go_when_the_immortal_one_has_ended(
     assert all(0 < left <= 130_050 for left in kept().values())
 
 
-def test_a_damaged_key_is_no_session_and_stops_no_kill(manager, redis_client, namespace):
-    damaged, other = manager.create("ann"), manager.create("ann")
+DAMAGE: dict[str, Callable[[Any, str], Any]] = {
+    "no last access": lambda client, key: client.hdel(key, "l"),
+    "no ttl": lambda client, key: client.hdel(key, "t"),
+    "a last access that is no number": lambda client, key: client.hset(key, "l", "now"),
+    "a ttl that is no number": lambda client, key: client.hset(key, "t", "long"),
+    "another type": lambda client, key: (client.delete(key), client.set(key, "not a hash")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("look", HEALING_A_USERS)
+def test_a_damaged_key_is_no_session_and_stops_nobody(make_manager, clock, redis_client, namespace, damage, look):
+    manager = make_manager(clock=clock, max_sessions_per_user=3)
+    damaged = manager.create("ann")
+    clock.advance(1)
     left = manager.create("ann")
-    redis_client.hdel(f"{{{namespace}:0}}:s:{damaged.session_id}", "l")
-    redis_client.delete(f"{{{namespace}:0}}:s:{other.session_id}")
-    redis_client.set(f"{{{namespace}:0}}:s:{other.session_id}", "not a hash")
-    assert [session.session_id for session in manager.list_user_sessions("ann")] == [left.session_id]
+    DAMAGE[damage](redis_client, f"{{{namespace}:0}}:s:{damaged.session_id}")
+    assert not HEALING_A_USERS[look](manager, damaged)
+    assert_all_looks(manager, {left.session_id: "ann"})
+    newer = manager.create("ann")
+    DAMAGE[damage](redis_client, f"{{{namespace}:0}}:s:{newer.session_id}")
     assert manager.kill_user("ann") == 1
     assert_all_looks(manager, {})
+
+
+def test_an_expired_session_whose_user_was_lost_stops_no_sign_in(make_manager, clock, redis_client, namespace):
+    manager = make_manager(clock=clock, ttl=10, max_sessions_per_user=2)
+    damaged = manager.create("ann")
+    redis_client.hdel(f"{{{namespace}:0}}:s:{damaged.session_id}", "u")
+    clock.advance(5)
+    left = manager.create("ann")
+    clock.advance(5)
+    newest = manager.create("ann")
+    assert_all_looks(manager, {left.session_id: "ann", newest.session_id: "ann"})
+
+
+def test_the_keys_of_a_user_go_when_the_last_of_several_immortal_sessions_has_ended(manager, redis_client, kept):
+    other = manager.create("bob", ttl=0)
+    keep = plant(redis_client, manager, ["ann"] * 100, ttl=20)
+    plant(redis_client, manager, ["ann"] * 5, ttl=0)
+    assert manager.kill_user("ann", keep=keep) == 5
+    assert 0 < kept()["u:ann"] <= 130_050
+    other.kill()
+    assert all(0 < left <= 130_050 for left in kept().values())
 
 
 @pytest.mark.parametrize("killing", ["kill_user", "kill_all"])

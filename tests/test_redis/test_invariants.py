@@ -287,6 +287,31 @@ def test_evicted_sessions_are_healed_in_slices(live_manager, make_manager, redis
     assert counts == (live, live, live)
 
 
+@pytest.mark.parametrize("how", ["iter_sessions", "kill_all"])
+def test_evicted_immortal_sessions_among_many_are_healed_in_bounded_steps(
+    make_manager, redis_client, clock, namespace, bounded, how
+):
+    manager = make_manager(clock=clock, ttl=0)
+    ids = planted(redis_client, manager, 3000, user=None)
+    gone = ids[::2]
+    redis_client.delete(*[f"{{{namespace}:0}}:s:{session_id}" for session_id in gone])
+    with bounded(at_least=10):
+        if how == "kill_all":
+            assert manager.kill_all() == 1500
+        else:
+            assert {session.session_id for session in manager.iter_sessions()} == set(ids) - set(gone)
+    if how == "kill_all":
+        assert (manager.count(), redis_client.zcard(f"{{{namespace}:0}}:expiry")) == (0, 0)
+
+
+def test_sessions_of_many_additional_fields_are_listed(make_manager, clock):
+    names = [f"field{number}" for number in range(1200)]
+    manager = make_manager(clock=clock, additional_fields=names)
+    ids = {manager.create("ada", field1199=number).session_id for number in range(3)}
+    assert {session.session_id for session in manager.iter_sessions()} == ids
+    assert sorted(session.field1199 for session in manager.list_user_sessions("ada")) == [0, 1, 2]
+
+
 def test_a_create_or_touch_sweeps_little(manager, redis_client, clock, bounded):
     planted(redis_client, manager, 100)
     session = manager.create("bob", ttl=100_000)

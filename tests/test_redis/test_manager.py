@@ -649,8 +649,17 @@ def test_rotate_without_a_user_keeps_the_deadline_and_with_one_starts_it_anew(ma
 
 
 @pytest.mark.parametrize("shards", [1, 8])
-def test_a_sign_in_starts_a_lifetime_of_the_sessions_own_anew(make_manager, clock, shards):
+def test_a_sign_in_gives_no_longer_lifetime_than_the_managers(make_manager, clock, shards):
     manager = make_manager(clock=clock, ttl=0, max_lifetime=1000, shards=shards)
+    for user in ("ada", "bob", "cid"):
+        anonymous = manager.create(None, max_lifetime=5000)
+        assert manager.rotate(anonymous, user_id=user).expires == clock() + 1000
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+@pytest.mark.parametrize("longest", [None, 1000])
+def test_a_sign_in_starts_a_lifetime_of_the_sessions_own_anew(make_manager, clock, shards, longest):
+    manager = make_manager(clock=clock, ttl=0, max_lifetime=longest, shards=shards)
     for user in ("ada", "bob", "cid"):
         anonymous = manager.create(None, max_lifetime=100)
         clock.advance(40)

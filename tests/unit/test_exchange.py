@@ -154,6 +154,31 @@ def test_who_comes_second_to_the_first_access_sees_what_the_first_one_did(memory
     assert dict(memory.get(ada.session_id).data) == {"cart": ["tea"], "a": "a", "b": "b"}
 
 
+@pytest.mark.parametrize("colour", ["blocking"])
+def test_who_comes_second_to_the_first_access_and_finds_redis_away_loses_nothing(memory, ada):
+    request = OneRequest(memory, ada.token)
+    both_ask, first_is_done = threading.Barrier(2), threading.Event()
+    execute = memory.store.execute
+
+    def execute_side_by_side(operation):
+        reply = execute(operation)
+        if both_ask.wait(20) == 1:  # one of the two, whichever it is
+            assert first_is_done.wait(20)
+            raise StoreUnavailable("away")
+        return reply
+
+    def change(key):
+        request.session[key] = key
+        first_is_done.set()
+
+    memory.store.execute = execute_side_by_side
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(change, ["a", "b"]))
+    memory.store.execute = execute
+    request.close()
+    assert dict(memory.get(ada.session_id).data) == {"cart": ["tea"], "a": "a", "b": "b"}
+
+
 @pytest.mark.parametrize("colour", ["async"])
 def test_an_async_request_that_was_not_opened_says_so_at_its_first_access(memory, ada):
     request = OneRequest(memory, ada.token)
@@ -557,6 +582,15 @@ def test_an_emptied_session_that_another_request_filled_keeps_the_frameworks_key
     assert said(request.close()) == NOTHING
     fresh = {} if shown is None else {"_fresh": shown}
     assert dict(memory.get(visitor.session_id).data) == {"_permanent": True, "other": "tab", **fresh}
+
+
+def test_an_anonymous_session_that_never_held_data_is_not_ended_by_the_frameworks_keys(memory):
+    kept = session_with(memory, incidental_keys=frozenset({"_fresh"}))
+    visitor = memory.create(None)
+    request = OneRequest(memory, visitor.token, session_class=kept).open()
+    request.session["_fresh"] = True
+    assert request.close().cookie is CookieChange.KEEP
+    assert dict(memory.get(visitor.session_id).data) == {"_fresh": True}
 
 
 @pytest.mark.parametrize("left", [{}, {"_permanent": True}, {"_permanent": True, "_fresh": False}])

@@ -555,6 +555,18 @@ def test_a_session_that_is_gone_ends_no_other(request_of, memory, stored, method
     assert (outcome.cookie, outcome.happened) == (CookieChange.KEEP, [])
 
 
+@pytest.mark.parametrize("method", ["end_session", "logout_others"])
+def test_a_session_that_expired_and_could_end_no_other_stays_dead(request_of, memory, clock, method):
+    acting, living = memory.create("ada", ttl=100), memory.create("ada", ttl=1000)
+    request = request_of(acting.token)
+    clock.advance(101)
+    with pytest.raises(SessionGone):
+        getattr(request, method)(*([living.session_id] if method == "end_session" else []))
+    clock.advance(-50)
+    assert memory.authenticate(acting.token) is None
+    assert memory.exists(living.session_id)
+
+
 def test_a_session_that_ends_all_ends_more_than_a_slice(request_of, memory, stored):
     for _ in range(120):
         memory.create("ada")

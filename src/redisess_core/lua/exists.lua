@@ -21,4 +21,5 @@ if live then
   return { 'live' }
 end
 clear_away(id, expired, nil, tonumber(ARGV[3]))
+release_indexes()
 return { 'gone' }

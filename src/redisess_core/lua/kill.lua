@@ -16,9 +16,10 @@
 -- @include bury
 -- @include heal
 -- @include end_session
+-- @include acting
 local key, id, reason, owner, successor, its_user = KEYS[4], ARGV[2], ARGV[3], ARGV[5], ARGV[6], ARGV[7]
 
-if KEYS[5] and not load_live(KEYS[5]) then
+if is_dead(KEYS[5]) then
   return { 'refused' }
 end
 local meta, expired = load_live(key)
@@ -27,10 +28,12 @@ if not meta then
     return { 'killed' }
   end
   clear_away(id, expired, nil, tonumber(ARGV[4]))
+  release_indexes()
   return { 'gone' }
 end
 if owner ~= '' and owner ~= meta.user then
   return { 'gone' }
 end
 end_session(id, meta, reason, successor, its_user)
+release_indexes()
 return { 'killed' }

@@ -18,6 +18,7 @@
 -- @include bury
 -- @include heal
 -- @include end_session
+-- @include acting
 -- @include page
 local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
 local called, ttl = ARGV[4] ~= '' and ARGV[4] or now_text, tonumber(ARGV[7])
@@ -26,12 +27,16 @@ for i = 8, #ARGV do
   keep[ARGV[i]] = true
 end
 
-if KEYS[5] and not load_live(KEYS[5]) then
+if is_dead(KEYS[5]) then
   return { 'refused' }
 end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local ended = 0
 for i = 1, #found, 2 do
+  if steps_left <= 0 then -- the next slice goes on from here
+    next_score, next_id = found[i - 1], found[i - 2]
+    break
+  end
   local id = found[i]
   local meta, expired = load_live(session_key(id))
   if not meta then
@@ -41,4 +46,5 @@ for i = 1, #found, 2 do
     ended = ended + 1
   end
 end
+release_indexes()
 return { next_id == '' and 'done' or 'more', called, next_score, next_id, ended }

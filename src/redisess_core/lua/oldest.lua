@@ -31,10 +31,12 @@ for _, id in ipairs(first) do
         keep_all(id, meta)
       end
     end
+    release_indexes()
     local reply = give(key)
     reply[#reply + 1] = id
     return reply
   end
   clear_away(id, expired, user, 0)
 end
+release_indexes()
 return #first == SLICE and { 'more' } or {}

@@ -6,7 +6,7 @@
 -- @include now
 local key, interval = KEYS[4], tonumber(ARGV[2])
 
-local reply = redis.call('HGETALL', key)
+local reply = redis.pcall('HGETALL', key)
 local size = #reply
 local status, user, ttl, deadline, last
 for i = 1, size, 2 do
@@ -27,8 +27,12 @@ end
 -- Most calls end here, so this says in expressions what LIVE, read_time, ending and is_due of the include say:
 -- to define and call those would take as long as all of this.
 local last_access, idle_end
+local accessed = last and tonumber(reply[last])
+if status == '1' and not (accessed and ttl) then -- somebody damaged it
+  status = ''
+end
 if status == '1' then
-  last_access = string.find(reply[last], '[.e]') and tonumber(reply[last]) or tonumber(reply[last]) / 1000000
+  last_access = string.find(reply[last], '[.e]') and accessed or accessed / 1000000
   idle_end = ttl > 0 and last_access + ttl or math.huge
 end
 local live = status == '1' and now < idle_end and not (deadline and now >= deadline)
@@ -80,4 +84,5 @@ if live then
   return reply
 end
 clear_away(id, expires and { user = user or '', expires = expires, mark = mark }, nil, tonumber(ARGV[3]))
+release_indexes()
 return {}

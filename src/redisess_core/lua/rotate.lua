@@ -3,7 +3,7 @@
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session, 5 the session under its new id
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
 --      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' or '',
---      10 max data bytes, 11 how many fields to delete, their names, then name, value, ...
+--      10 max data bytes, 11 the manager's ttl, 12 how many fields to delete, their names, then name, value, ...
 -- Reply: name, value, ... of the hash, then the time; nothing if it is gone; 'full'; 'large', how much, of what;
 --        or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
@@ -25,16 +25,15 @@
 -- @include change
 -- @include give
 local old_key, new_key, old_id, id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
-local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 11
+local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 12
 
 local meta, expired = load_live(old_key)
 if not meta then
   if load_live(new_key) then -- a client that lost the first answer asks again
     return give(new_key)
   end
-  if expired then
-    bury_met(old_id, expired)
-  end
+  clear_away(old_id, expired, nil, tonumber(ARGV[11]))
+  release_indexes()
   return {}
 end
 local size, too_large = measure(fresh and new_key or old_key, CHANGES, tonumber(ARGV[10]))
@@ -51,7 +50,8 @@ end
 local was_immortal, old_user, lifetime = meta.expires == math.huge, meta.user, tonumber(ARGV[6])
 if sign_in and not fresh and meta.deadline then -- a lifetime of the session's own, which starts anew
   local began = read_time(redis.call('HGET', old_key, 'a') or redis.call('HGET', old_key, 'c'))
-  lifetime = math.floor((meta.deadline - began) * 1000000 + 0.5) / 1000000
+  local own = math.floor((meta.deadline - began) * 1000000 + 0.5) / 1000000
+  lifetime = lifetime > 0 and math.min(lifetime, own) or own
 end
 if fresh then
   end_session(old_id, meta, 'logout')
@@ -83,8 +83,9 @@ set_expiry(meta)
 -- @include enter
 keep_all(id, meta)
 if was_immortal then
-  release_indexes(old_user)
+  release_later(old_user)
 end
+release_indexes()
 if fresh then
   publish('created', id, meta.user, now_text, '')
 else

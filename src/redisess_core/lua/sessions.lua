@@ -37,4 +37,5 @@ for i = 1, #found, 2 do
     clear_away(id, expired, user ~= '' and user or nil, ttl)
   end
 end
+release_indexes()
 return reply

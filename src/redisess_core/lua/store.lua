@@ -1,7 +1,7 @@
 -- set, delete, write, and what a request changed: fields of a live session's hash, its ttl, a touch.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session
 -- ARGV 1 clock, 2 session id, 3 'touch', 'end' (if no data is left), or '', 4 ttl ('' as it was), 5 max data bytes,
---      6 how many fields do not count as data that is left, their names,
+--      6 the manager's ttl, 7 how many fields do not count as data that is left, their names,
 --      then how many fields to delete, their names, then name, value, ...
 -- Reply: 'stored', time, last access, how many were deleted; 'emptied': it ended; 'gone'; or 'large', how much, of what
 -- Cost: O(changes), and with a touch or a ttl O(log sessions)
@@ -15,15 +15,15 @@
 -- @include release
 -- @include publish
 -- @include bury
+-- @include heal
 -- @include end_session
 -- @include change
-local key, id, CHANGES = KEYS[4], ARGV[2], 7 + tonumber(ARGV[6])
+local key, id, CHANGES = KEYS[4], ARGV[2], 8 + tonumber(ARGV[7])
 
 local meta, expired = load_live(key)
 if not meta then
-  if expired then
-    bury_met(id, expired)
-  end
+  clear_away(id, expired, nil, tonumber(ARGV[6]))
+  release_indexes()
   return { 'gone' }
 end
 local size, too_large = measure(key, CHANGES, tonumber(ARGV[5]))
@@ -33,12 +33,13 @@ end
 local deleted = change(key, CHANGES, size)
 if ARGV[3] == 'end' and meta.user == '' then
   local left = size
-  for i = 7, CHANGES - 1 do
+  for i = 8, CHANGES - 1 do
     local held = redis.call('HSTRLEN', key, ARGV[i])
     left = left - (held > 0 and #ARGV[i] - 2 + held or 0) -- as it was counted: without the 'd:'
   end
   if left == 0 then
     end_session(id, meta, 'logout')
+    release_indexes()
     return { 'emptied' }
   end
 end
@@ -58,7 +59,8 @@ if ttl ~= meta.ttl or ARGV[3] == 'touch' then
     keep_all(id, meta)
   end
   if was_immortal and meta.expires < math.huge then
-    release_indexes(meta.user)
+    release_later(meta.user)
+    release_indexes()
   end
 end
 return { 'stored', now_text, meta.accessed, deleted }

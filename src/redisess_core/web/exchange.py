@@ -68,7 +68,10 @@ class Exchange(ExchangePlans[R]):
         try:
             current: SessionState | None = yield self.manager.plan_authenticate(token)
         except RedisessError as error:
-            self._opening_error = error
+            with self._opening_once:
+                if self.session.opened:
+                    return
+                self._opening_error = error
             raise
         with self._opening_once:  # threads may come side by side: the second sees what the first has opened
             if not self.session.opened:

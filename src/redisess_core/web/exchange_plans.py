@@ -63,7 +63,7 @@ class ExchangePlans(Generic[R]):
             self.ended(signed_out=True)
         elif session.leaving or sign_in is not None:
             yield from self._rotating(current, changes)
-        elif changes and current.user_id is None and not session.has_content():
+        elif None in changes.values() and current.user_id is None and not session.has_content():
             yield from self._emptying(current, changes)
         elif session.new_token is not None:
             yield from self._rotating(current, changes)
@@ -171,7 +171,7 @@ class ExchangePlans(Generic[R]):
             current.mark_gone()
             self._happened(EventKind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
-        self.outcome.signed_out = signed_out
+        self.outcome.signed_out = self.outcome.signed_out or signed_out
         self.session.begin(None)
 
     def forget_cookie(self) -> None:

@@ -220,8 +220,8 @@ class RequestSessionState(MutableMapping[str, Any]):
         """Sign *user_id* in: a new token, always; the session becomes that user's.
 
         What an anonymous session held is kept (a cart), what another user's held is dropped. *ttl* in seconds (None:
-        as configured); *transport* "header" for a client that reads `token` and gets no cookie. Raises `TypeError`
-        for an undeclared field.
+        as it was; of a new session, as configured); *transport* "header" for a client that reads `token` and gets no
+        cookie. Raises `TypeError` for an undeclared field.
         """
         self._write()
         user = check_user_id(user_id)

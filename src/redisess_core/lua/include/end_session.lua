@@ -4,7 +4,7 @@ local function end_session(id, meta, reason, successor, its_user)
   redis.call('UNLINK', session_key(id))
   leave(id, meta.user)
   if meta.expires == math.huge then
-    release_indexes(meta.user)
+    release_later(meta.user)
   end
   successor = successor or ''
   if successor ~= '' then

@@ -1,5 +1,8 @@
 -- The entry of session *id* in the expiry index, if it ends at *ends*. Entries of one score are in the order of their
 -- ids, so the place is found by halves. Compared are 52 bits of an id: Lua's own order of text follows a locale.
+-- A script makes a bounded number of steps; what it does not come to is found at the next look.
+local steps_left = 400
+
 local function entry_ending(ends, id)
   local function place(entry)
     return tonumber(string.sub(entry, 4, 16), 16) or -1
@@ -7,6 +10,7 @@ local function entry_ending(ends, id)
   local score = string.format('%.17g', ends)
   local low, high = redis.call('ZCOUNT', expiry, '-inf', '(' .. score), redis.call('ZCOUNT', expiry, '-inf', score)
   while low < high do
+    steps_left = steps_left - 1
     local middle = math.floor((low + high) / 2)
     local entry = redis.call('ZRANGE', expiry, middle, middle)[1]
     if string.sub(entry, 1, ID_LENGTH) == id then
@@ -30,10 +34,10 @@ local function heal(id, user, ttl)
     ends, mark = tonumber(scores[1] or scores[2]), scores[1] and ':' or '!'
   else
     local last_access = redis.call('ZSCORE', activity, id)
-    if not last_access then
+    if not last_access or steps_left <= 0 then
       return
     end
-    for _, possible in ipairs({ ttl > 0 and tonumber(last_access) + ttl or math.huge, math.huge }) do
+    for _, possible in ipairs(ttl > 0 and { tonumber(last_access) + ttl, math.huge } or { math.huge }) do
       local entry = entry_ending(possible, id)
       if entry then
         ends, mark, user = possible, string.sub(entry, ID_LENGTH + 1, ID_LENGTH + 1), string.sub(entry, ID_LENGTH + 2)
@@ -51,14 +55,14 @@ local function heal(id, user, ttl)
   end
   leave(id, user)
   if ends == math.huge then
-    release_indexes(user)
+    release_later(user)
   end
 end
 
 -- Session *id* is not live: what is left of it goes. *expired*: its metadata, if its hash is still there.
 local function clear_away(id, expired, user, ttl)
   if expired then
-    bury_met(id, expired)
+    bury_met(id, expired, user)
   else
     heal(id, user, ttl)
   end

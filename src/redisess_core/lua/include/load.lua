@@ -7,7 +7,7 @@ end
 -- 'accessed' is the last access as it is stored. A key that somebody damaged is no session, and stops nobody.
 local function load_live(key)
   local found = redis.pcall('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
-  if found[1] ~= LIVE or not (found[3] and found[4] and found[5]) then
+  if found[1] ~= LIVE or not (tonumber(found[3] or '') and tonumber(found[4] or '') and tonumber(found[5] or '')) then
     return nil
   end
   local meta = {
@@ -16,7 +16,7 @@ local function load_live(key)
     last_access = read_time(found[4]),
     accessed = found[4],
     ttl = tonumber(found[5]),
-    deadline = tonumber(found[6]),
+    deadline = tonumber(found[6] or ''),
   }
   set_expiry(meta)
   if now < meta.expires then

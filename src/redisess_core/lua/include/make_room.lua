@@ -26,6 +26,7 @@ local function make_room(user, limit, policy, except)
       break
     end
   end
+  release_indexes()
   if dead == SLICE or (redis.call('ZCARD', key) > LOOKS and sweep(SLICE) == SLICE) then
     return 'more'
   end
@@ -33,8 +34,9 @@ local function make_room(user, limit, policy, except)
   if over > 0 and policy == 'refuse' then
     return 'full'
   end
-  for i = 1, math.min(over, SLICE - dead) do
+  for i = 1, math.min(over, SLICE - dead, #live) do
     end_session(live[i][1], live[i][2], 'limit')
   end
+  release_indexes()
   return over > SLICE - dead and 'more' or 'room'
 end

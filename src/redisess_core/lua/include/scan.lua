@@ -3,7 +3,7 @@
 -- and on (a page by score would run after it). Redis gives some more than it is asked for: it is asked for less.
 -- Returns as a page by score does: entries and scores by turns, and the next cursor ('' when this was the last page).
 local function scan(key, lowest, _, cursor, most)
-  local reply = redis.call('ZSCAN', key, cursor == '' and '0' or cursor, 'COUNT', math.floor(most * 0.8))
+  local reply = redis.call('ZSCAN', key, cursor == '' and '0' or cursor, 'COUNT', math.max(1, math.floor(most * 0.8)))
   local all, least, found = reply[2], tonumber(lowest), {}
   for i = 1, #all, 2 do
     if tonumber(all[i + 1]) >= least then
