@@ -266,10 +266,10 @@ def test_the_embedded_server_does_as_the_model_says(shards):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("shards", [1, 4, 64])
-def test_both_managers_do_as_the_model_says_for_long(redis_server, shards):
+@pytest.mark.parametrize(("shards", "examples"), [(1, 400), (4, 400), (64, 60)])
+def test_both_managers_do_as_the_model_says_for_long(redis_server, shards, examples):
     with real_place(redis_server, shards) as place:
-        tell(place, 400, 50)
+        tell(place, examples, 50)
 
 
 @pytest.mark.soak

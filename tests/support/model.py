@@ -328,6 +328,8 @@ class Lane:
             with raises(SessionGone):
                 self.manager.rotate(held, **arguments)
             self._evict(others, excess)
+            tried = held.ttl if ttl is None else ttl  # of the session that was there for a moment
+            self.horizon = max(self.horizon, tried + max(60.0, tried))
             return
         successor = replace(one, ttl=one.ttl if held.changed_ttl is None else held.changed_ttl)
         successor.fields = one.fields | held.changed_fields
