@@ -258,7 +258,6 @@ class Lane:
     def write(self, handle: int, *, ttl: float | None, fields: dict[str, Any]) -> None:
         if (held := self.held[handle]) is None:
             return
-        known_ttl = held.ttl
         if ttl is not None:
             held.ttl = ttl
         for name, value in fields.items():
@@ -270,7 +269,7 @@ class Lane:
             return
         one.fields.update(held.changed_fields)
         held.write()
-        if ttl is not None and ttl != known_ttl:
+        if ttl is not None:
             one.ttl = ttl
         one.touch(self.clock())
         self.remember_horizon()
