@@ -366,7 +366,8 @@ else:
 @pytest.mark.parametrize("colour", ["blocking"])
 @pytest.mark.parametrize("how", ["in a signal handler", "in a forked process"])
 def test_a_manager_can_be_closed_wherever_somebody_listens(colour, redis_url, namespace, how):
-    command = [sys.executable, "-c", CLOSING, redis_url, namespace, how]
+    quiet = "ignore:This process:DeprecationWarning"  # of Python 3.12, about a fork where threads run: so it does
+    command = [sys.executable, "-W", quiet, "-c", CLOSING, redis_url, namespace, how]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
 
