@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import pickle
 import socketserver
 import threading
 
@@ -592,3 +594,43 @@ def test_a_script_that_meets_something_else_under_its_key_says_so(live_manager, 
         live_manager.create("ada")
     assert not isinstance(raised.value, StoreUnavailable)
     assert isinstance(raised.value.__cause__, redis.ResponseError)
+
+
+# ---- errors travel
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SessionGone("saa"),
+        SessionLimitReached("ada", 3),
+        SessionDataTooLarge(70000, 65536),
+        SessionDataTooLarge(1001, 1000, "keys"),
+        StoreUnavailable("away"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_the_same_after_its_way_to_another_process(error):
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert (str(arrived), vars(arrived)) == (str(error), vars(error))
+
+
+@pytest.mark.anyio
+async def test_where_one_shard_fails_nothing_goes_on_in_the_others(redis_url, namespace):
+    async with AsyncSessionManager(redis_url, namespace=namespace, shards=64) as manager:
+        await manager.count()
+        execute, asked = manager.store.execute, []
+
+        async def fail_first(operation):
+            asked.append(operation)
+            if len(asked) == 1:
+                raise StoreUnavailable("away")
+            return await execute(operation)
+
+        manager.store.execute = fail_first
+        before = asyncio.all_tasks()
+        with pytest.raises(StoreUnavailable):
+            await manager.count()
+        assert asyncio.all_tasks() == before
+        assert len(asked) < 64
