@@ -166,10 +166,9 @@ class SessionOperations(IndexPlans[S]):
                 for session in sessions:
                     found.pop(session.session_id, None)
                     found[session.session_id] = session
-                if after[1] != END:
-                    yield PAUSE
-                else:
+                if after[1] == END:
                     return sorted(found.values(), key=lambda session: session.last_access, reverse=True)
+                yield PAUSE
 
         return steps()
 

@@ -19,7 +19,7 @@
 -- @include acting
 local key, id, reason, owner, successor, its_user = KEYS[4], ARGV[2], ARGV[3], ARGV[5], ARGV[6], ARGV[7]
 
-if is_dead(KEYS[5]) then
+if acting_is_dead(KEYS[5]) then
   return { 'refused' }
 end
 local meta, expired = load_live(key)

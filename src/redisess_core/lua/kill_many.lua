@@ -27,7 +27,7 @@ for i = 8, #ARGV do
   keep[ARGV[i]] = true
 end
 
-if is_dead(KEYS[5]) then
+if acting_is_dead(KEYS[5]) then
   return { 'refused' }
 end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)

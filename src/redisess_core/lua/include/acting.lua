@@ -1,5 +1,5 @@
--- Whether the session at *key*, on whose behalf the script is called, is dead; nil: on nobody's.
-local function is_dead(key)
+-- Whether the session at *key*, on whose behalf the script is called, is dead; without a key it is called on nobody's.
+local function acting_is_dead(key)
   if not key then
     return false
   end

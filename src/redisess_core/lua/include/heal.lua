@@ -24,9 +24,9 @@ local function entry_ending(ends, id)
   return nil
 end
 
--- The hash of session *id* is not there (expired, or evicted), or is none. Take it out of the indexes. Its user is known to the
--- caller, or found by the end that the manager's ttl gave it, or that it has none; where neither tells, what remains
--- goes at its expiry.
+-- The hash of session *id* is not there (expired, or evicted), or is none. Take it out of the indexes. Its user is known
+-- to the caller, or found by the end that the manager's ttl gave it, or that it has none; where neither tells, what
+-- remains goes at its expiry.
 local function heal(id, user, ttl)
   local ends, mark
   if user then
