@@ -179,10 +179,17 @@ def test_a_host_name_is_written_as_the_domain(domain):
     assert attributes_of(CookiePolicy("sid", domain=domain).set_header(TOKEN))["domain"] == domain
 
 
-def test_a_leading_dot_of_the_domain_is_dropped():
+def test_a_leading_dot_of_the_domain_which_browsers_ignore_stays():
     policy = CookiePolicy("sid", domain=".example.com")
-    assert policy == CookiePolicy("sid", domain="example.com")
-    assert attributes_of(policy.set_header(TOKEN))["domain"] == "example.com"
+    assert attributes_of(policy.set_header(TOKEN))["domain"] == ".example.com"
+
+
+def test_attributes_can_be_in_lower_case():
+    policy = CookiePolicy("sid", "/Shop", "example.com", same_site="None", partitioned=True, lower_case=True)
+    assert policy.set_header(TOKEN, max_age=60, now=0) == (
+        f"sid={TOKEN}; expires=Thu, 01 Jan 1970 00:01:00 GMT; Max-Age=60; domain=example.com; path=/Shop; secure; "
+        "httponly; samesite=none; partitioned"
+    )
 
 
 @pytest.mark.parametrize("name", ["__Host-sid", "__host-sid", "__HOST-sid", "__hOsT-sid"])

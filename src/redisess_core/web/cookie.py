@@ -51,8 +51,9 @@ def default_name(secure: bool, path: str, domain: str | None) -> str:
 class CookiePolicy:
     """How the session's cookie is set and deleted: a policy that browsers would refuse cannot be made.
 
-    `TypeError` or `ValueError` says which attribute is wrong. `domain` loses a leading dot, which browsers
-    ignore; `same_site` may be given in any case, and `None` leaves the attribute out.
+    `TypeError` or `ValueError` says which attribute is wrong. A leading dot of `domain`, which browsers ignore, stays;
+    `same_site` may be given in any case, and `None` leaves the attribute out. `lower_case` writes attributes as some
+    frameworks do: browsers compare them without case.
     """
 
     name: str
@@ -62,15 +63,16 @@ class CookiePolicy:
     http_only: bool = True
     same_site: SameSite | None = "Lax"
     partitioned: bool = False
+    lower_case: bool = False
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         if len(self.name) > MAX_ATTRIBUTE_BYTES:
             raise ValueError(f"name has {len(self.name)} bytes; wanted at most {MAX_ATTRIBUTE_BYTES}")
         _check_path(self.path)
-        object.__setattr__(self, "domain", _domain(self.domain))
+        _check_domain(self.domain)
         object.__setattr__(self, "same_site", _same_site(self.same_site))
-        for what in ("secure", "http_only", "partitioned"):
+        for what in ("secure", "http_only", "partitioned", "lower_case"):
             check_flag(what, getattr(self, what))  # no truth of other types: "false" out of an environment is true
         self._check_together()
 
@@ -132,21 +134,22 @@ class CookiePolicy:
             raise ValueError(f"name and value of cookie {self.name!r} take {size} bytes of {MAX_PAIR_BYTES}")
 
     def _header(self, value: str, lifetime: tuple[int, int] | None) -> str:
+        spell = str.lower if self.lower_case else str
         parts = [f"{self.name}={value}"]
         if lifetime is not None:
             max_age, expires = lifetime
-            parts += [f"Expires={formatdate(expires, usegmt=True)}", f"Max-Age={max_age}"]
+            parts += [f"{spell('Expires')}={formatdate(expires, usegmt=True)}", f"Max-Age={max_age}"]
         if self.domain is not None:
-            parts.append(f"Domain={self.domain}")
-        parts.append(f"Path={self.path}")
+            parts.append(f"{spell('Domain')}={self.domain}")
+        parts.append(f"{spell('Path')}={self.path}")
         if self.secure:
-            parts.append("Secure")
+            parts.append(spell("Secure"))
         if self.http_only:
-            parts.append("HttpOnly")
+            parts.append(spell("HttpOnly"))
         if self.same_site is not None:
-            parts.append(f"SameSite={self.same_site}")
+            parts.append(spell(f"SameSite={self.same_site}"))
         if self.partitioned:
-            parts.append("Partitioned")  # by hand: http.cookies knows it from Python 3.14 only
+            parts.append(spell("Partitioned"))  # by hand: http.cookies knows it from Python 3.14 only
         return "; ".join(parts)
 
 
@@ -167,16 +170,12 @@ def _check_path(value: object) -> None:
         raise ValueError(f"path has {len(path)} bytes; wanted at most {MAX_ATTRIBUTE_BYTES}")
 
 
-def _domain(value: object) -> str | None:
-    if value is None:
-        return None
-    domain = _text("domain", value).removeprefix(".")
-    if _DOMAIN.fullmatch(domain) is None:
+def _check_domain(value: object) -> None:
+    if value is not None and _DOMAIN.fullmatch(_text("domain", value).removeprefix(".")) is None:
         raise ValueError(
             f"domain is {value!r}; wanted a host name like 'example.com', without scheme and port "
             "(an international one in its xn-- form), or None for this host only"
         )
-    return domain
 
 
 def _same_site(value: object) -> SameSite | None:
