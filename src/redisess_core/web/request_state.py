@@ -91,6 +91,10 @@ class RequestSessionState(MutableMapping[str, Any]):
         self._read()
         return iter(self._data.keys())
 
+    def __reversed__(self) -> Iterator[str]:
+        self._read()
+        return reversed(self._data.keys())
+
     def __len__(self) -> int:
         self._read()
         return len(self._data.keys())
@@ -101,6 +105,12 @@ class RequestSessionState(MutableMapping[str, Any]):
     def copy(self) -> dict[str, Any]:
         """Return the data as a dict."""
         return dict(self)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last key and return it with its value, as a dict does; raises `KeyError` if there is none."""
+        for key in reversed(self):
+            return key, self.pop(key)
+        raise KeyError("the session holds no data")
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self, **other}
