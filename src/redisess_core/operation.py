@@ -183,7 +183,7 @@ class Blocking(Runner):
 
 
 class Awaiting(Runner):
-    """Runs plans in the running event loop."""
+    """Runs plans in the running event loop; in a task of trio's, those that are no iterations, in a thread."""
 
     _store: ExecutesAsync
 
@@ -191,6 +191,8 @@ class Awaiting(Runner):
     def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
         async def method(self: Awaiting, *args: Any, **kwargs: Any) -> Any:
             planned = plan(self, *args, **kwargs)
+            if not _in_asyncio():
+                return await _in_its_own_loop(self._run(planned))
             if isinstance(planned, Operation):
                 return await self._store.execute(planned)
             return await self._run(planned)
@@ -275,6 +277,21 @@ class _Steps(Generic[T]):
             self.step = self._plan.throw(error)
         except StopIteration as stop:
             self.done, self.result = True, stop.value
+
+
+def _in_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _in_its_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Await *work* from a task of trio's: redis-py has no client for it, so a thread runs a loop of asyncio's."""
+    import trio  # noqa: PLC0415  only whoever runs in it gets here
+
+    return await trio.to_thread.run_sync(asyncio.run, work)
 
 
 def _is_page(step: object) -> TypeGuard[Page[Any]]:
