@@ -20,6 +20,7 @@ from redisess_core.record import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from redisess_core.plans import SessionPlans
 
@@ -211,6 +212,12 @@ class SessionState:
             return False
         self._stored[b"l"] = reply[2]
         return True
+
+    def renamed(self, session_id: str) -> Self:
+        """Return the session under the id that another process gave it; its token is not known here."""
+        twin = type(self)(self._manager, session_id, None, {**self._stored}, with_data=self._with_data)
+        twin._update(_loaded_at=self._loaded_at)
+        return twin
 
     def mark_gone(self) -> None:
         """Note that the session is no longer there."""

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import weakref
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import (
@@ -29,11 +29,14 @@ from redisess_core.operation import Operation
 from redisess_core.scripts import script
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from redisess_core.events import AsyncEvents, Events
 
 T = TypeVar("T")
 
 LAYOUT_VERSION: Final = 1
+RENEWED: Final = b""  # in place of a payload
 _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets comes after words about the script
     r"(?:Error running script .*: -)?"
     r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
@@ -126,7 +129,7 @@ class Store:
         return pubsub
 
     def next_message(self, pubsub: Any, timeout: float) -> bytes | None:
-        """Return the next message's payload; None if none comes in time."""
+        """Return the next message's payload; None if none comes in time, `RENEWED` if some may have been lost."""
         try:
             message = pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
@@ -153,7 +156,7 @@ class AsyncStore:
             connect.check_url(self._url)
         self._client = None if isinstance(client, str) else client
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._lock = threading.Lock()
         self._first = first
         self._checked = False
@@ -169,15 +172,15 @@ class AsyncStore:
         loop = asyncio.get_running_loop()
         if self._client is not None:
             return self._own_loop(loop)
-        client = self._clients.get(loop)
-        return client if client is not None else self._connect(loop)
+        known = self._clients.get(loop)
+        return known.client if known is not None else self._connect(loop)
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> Any:
         with self._lock:
             for closed in [known for known in self._clients if known.is_closed()]:
-                _abandon(self._clients.pop(closed))
-            client = self._clients[loop] = connect.connect_async(self._url or "")
-        return client
+                _abandon(self._clients.pop(closed).client)
+            known = self._clients[loop] = _LoopClient(connect.connect_async(self._url or ""))
+        return known.client
 
     def _own_loop(self, loop: asyncio.AbstractEventLoop) -> Any:
         if self._loop is None:
@@ -216,21 +219,24 @@ class AsyncStore:
 
     async def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
-        try:
-            pubsub = self._usable().pubsub()
-            await pubsub.subscribe(*channels)
-            confirmed = 0
-            while confirmed < len(channels):
-                message = await pubsub.get_message(timeout=connect.TIMEOUT)
-                if message is None:
-                    raise StoreUnavailable("Redis did not confirm a subscription in time")
-                confirmed += message["type"] == "subscribe"
-        except _FAILURES as error:
-            raise translate(error) from error
+        pubsub = self._usable().pubsub()
+        async with AsyncExitStack() as on_failure:
+            on_failure.push_async_callback(pubsub.aclose)
+            try:
+                await pubsub.subscribe(*channels)
+                confirmed = 0
+                while confirmed < len(channels):
+                    message = await pubsub.get_message(timeout=connect.TIMEOUT)
+                    if message is None:
+                        raise StoreUnavailable("Redis did not confirm a subscription in time")
+                    confirmed += message["type"] == "subscribe"
+            except _FAILURES as error:
+                raise translate(error) from error
+            on_failure.pop_all()
         return pubsub
 
     async def next_message(self, pubsub: Any, timeout: float) -> bytes | None:  # noqa: ASYNC109  redis-py's own timeout
-        """Return the next message's payload; None if none comes in time."""
+        """Return the next message's payload; None if none comes in time, `RENEWED` if some may have been lost."""
         try:
             message = await pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
@@ -239,20 +245,46 @@ class AsyncStore:
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
+    async def ping(self, pubsub: Any) -> None:
+        """Ask the server for a word on a subscription."""
+        try:
+            await pubsub.ping()
+        except _FAILURES as error:
+            raise translate(error) from error
+
     async def aclose(self) -> None:
         """End what listens, and close the clients that were made here, those of other loops in these."""
         for events in list(self.listeners):
             await events.aclose()
         with self._lock:
             clients, self._clients = self._clients, {}
-        running = asyncio.get_running_loop()
-        for loop, client in clients.items():
-            if loop is running:
-                await client.aclose()
+        for loop, known in clients.items():
+            if loop is _running_loop():
+                await known.aclose()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+                asyncio.run_coroutine_threadsafe(known.aclose(), loop)
             else:
-                _abandon(client)
+                _abandon(known.client)
+
+
+class _LoopClient:
+    """A client of the running event loop: it is closed with that, where nobody closes it before."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        # A loop that ends closes the async generators that were begun in it.
+        self._lifetime = self._live()
+        with suppress(StopIteration):
+            self._lifetime.__anext__().__await__().__next__()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+    async def aclose(self) -> None:
+        await self._lifetime.aclose()
 
 
 def reply_options(client: Any) -> dict[str, bool]:
@@ -271,11 +303,25 @@ def translate(error: Exception) -> RedisessError:
 
 
 def payload_of(message: Any, encoder: Any) -> bytes | None:
-    """Return what a message carries, whatever the client decoded; None for none, and for the word of a subscription."""
-    if message is None or message["type"] != "message":
+    """Return what a message carries, whatever the client decoded; None for none, and for the word of a subscription.
+
+    But that of the first channel is `RENEWED`: the client connected anew by itself.
+    """
+    if message is None:
+        return None
+    if message["type"] == "subscribe" and message["data"] == 1:
+        return RENEWED
+    if message["type"] != "message":
         return None
     payload: bytes = encoder.encode(message["data"])
     return payload
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # in a task of trio's
+        return None
 
 
 def _abandon(client: Any) -> None:
