@@ -1,0 +1,174 @@
+"""One WebSocket: its session is loaded at connect, stored at accept and at close, and its end closes the socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from anyio import CancelScope
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from redisess_core import RedisessError, SessionGone, StoreUnavailable
+from redisess_core.tokens import session_id_of
+from redisess_core.web import CookieChange, asgi_headers
+from redisess_starlette.answers import answer_to
+from redisess_starlette.follower import Follower
+from redisess_starlette.headers import say
+from redisess_starlette.session import close_failed, exchange_for
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from redisess_starlette.session import StarletteExchange
+    from redisess_starlette.state import State
+
+SESSION_ENDED: Final = 4401
+"""The code that a WebSocket is closed with when its session has ended."""
+
+_POLICY_VIOLATION: Final = 1008  # both from the register of RFC 6455
+_TRY_AGAIN_LATER: Final = 1013
+_DENIALS: Final = "websocket.http.response"  # the ASGI extension by which a response answers the handshake
+
+
+async def serve_socket(app: ASGIApp, state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one WebSocket."""
+    exchange = exchange_for(state, scope, asgi_headers(scope["headers"]))
+    scope["session"] = exchange.session
+    await _Socket(state, exchange, scope, receive, send).serve(app)
+
+
+class _ClosedError(OSError):
+    """The app sends where the socket was closed because its session has ended: as if the client had left."""
+
+
+class _Socket:
+    """One WebSocket under way."""
+
+    def __init__(self, state: State, exchange: StarletteExchange, scope: Scope, receive: Receive, send: Send) -> None:
+        self._state, self._exchange, self._session = state, exchange, exchange.session
+        self._scope, self._receive, self._send = scope, receive, send
+        self._app = scope.get("app")  # a mounted app puts itself there
+        self._accepted = self._closed = self._ended = False
+        self._follower = Follower(exchange.session, state.watch(), self._end)
+        exchange.on_stored = self._follower.go_on
+
+    async def serve(self, app: ASGIApp) -> None:
+        try:
+            try:
+                if await self._open():
+                    await app(self._scope, self.receive, self.send)
+            except WebSocketDisconnect:  # most apps leave it to the server
+                await self._store()
+                raise
+            await self._store()
+        except Exception as error:
+            await close_failed(self._exchange)
+            if not isinstance(error, RedisessError):
+                raise
+            await self._answer(error)
+        except BaseException:
+            with CancelScope(shield=True):
+                await close_failed(self._exchange)
+            raise
+        finally:
+            with CancelScope(shield=True):
+                await self._follower.stop()
+
+    async def receive(self) -> Message:
+        """Pass on what the client sends, but for what it sent before it knew that its session has ended."""
+        message = await self._receive()
+        if self._ended and message["type"] == "websocket.receive":
+            return {"type": "websocket.disconnect", "code": SESSION_ENDED, "reason": ""}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends; the session is stored before an accept, a close and a denial."""
+        match message["type"]:
+            case "websocket.accept":
+                await self._accept(message)
+            case "websocket.close":
+                await self._store()
+                if not self._closed:
+                    self._closed = True
+                    await self._send(message)
+            case "websocket.http.response.start":
+                await self._exchange.close()
+                self._closed = True
+                say(self._state, self._exchange, message)
+                await self._send(message)
+            case _:
+                if self._ended:
+                    raise _ClosedError("the session has ended")
+                await self._send(message)
+
+    async def _open(self) -> bool:
+        """Load the session, if there is one to load; return whether the app is to go on."""
+        token = self._exchange.found.token
+        if token is None or self._state.skips(self._scope):
+            return True
+        self._follower.follow(session_id_of(token))  # first, so that no end of it is missed
+        try:
+            await self._exchange.open()
+        except StoreUnavailable as error:
+            self._exchange.give_up()
+            await self._answer(error)
+            return False
+        if self._session.current is None:
+            self._follower.follow(None)
+        else:
+            self._follower.act()
+        return True
+
+    async def _accept(self, message: Message) -> None:
+        try:
+            if self._session.opened:
+                await self._session.save()
+        except SessionGone:
+            self._ended = True
+        say(self._state, self._exchange, message)
+        self._exchange.outcome.cookie = CookieChange.KEEP
+        self._exchange.accepted = self._accepted = True
+        await self._send(message)
+        if self._ended:  # a client knows the code of a close only after an accept
+            await self._close(SESSION_ENDED)
+
+    async def _store(self) -> None:
+        """Store what waits, at the end; not a new token, which can reach nobody where no socket was accepted."""
+        session = self._session
+        unheard = not self._accepted and (session.current is None or session.new_token is not None)
+        await self._exchange.close(failed=unheard)
+
+    async def _end(self) -> None:
+        """Close the socket: its session has ended."""
+        self._ended = True
+        if self._accepted:
+            await self._close(SESSION_ENDED)
+
+    async def _close(self, code: int) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._send({"type": "websocket.close", "code": code, "reason": ""})
+
+    async def _answer(self, error: RedisessError) -> None:
+        """Answer the handshake as a request would be; an accepted socket is closed."""
+        code = _code_of(error)
+        if self._accepted:
+            if code is None:
+                raise error
+            await self._close(code)
+            return
+        socket = WebSocket(self._scope, self._receive, self._send)
+        response = await answer_to(error, socket, self._app)
+        if response is not None and _DENIALS in self._scope.get("extensions", {}):
+            await response(self._scope, self._receive, self._send)
+        elif response is not None:
+            await self._close(code or _POLICY_VIOLATION)
+
+
+def _code_of(error: RedisessError) -> int | None:
+    match error:
+        case StoreUnavailable():
+            return _TRY_AGAIN_LATER
+        case SessionGone():
+            return SESSION_ENDED
+        case _:
+            return _POLICY_VIOLATION
