@@ -35,11 +35,12 @@ def text_of(page: str, section: str = "") -> str:
     return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def code_of(page: Path, url: str) -> str:
-    """Give all Python of a page, each block at its own lines, so that a traceback leads to the page."""
+def code_of(page: Path, url: str, section: str = "") -> str:
+    """Give the Python of a page or a section, each block at its own lines, so that a traceback leads to the page."""
     text = page.read_text("utf-8")
+    wanted = text_of(str(page.relative_to(ROOT)), section)
     lines = [""] * (text.count("\n") + 1)
-    for found in BLOCK.finditer(text):
+    for found in BLOCK.finditer(text, text.index(wanted), text.index(wanted) + len(wanted)):
         block = found[1].replace(URL_IN_PAGES, url).splitlines()
         first = text.count("\n", 0, found.start(1))
         lines[first : first + len(block)] = block
@@ -47,12 +48,12 @@ def code_of(page: Path, url: str) -> str:
 
 
 @contextmanager
-def page_run(page: Path, url: str) -> Iterator[dict[str, Any]]:
-    """Run the Python of a page as one module; close what it opened, and forget the types that it registered."""
+def page_run(page: Path, url: str, section: str = "") -> Iterator[dict[str, Any]]:
+    """Run the Python of a page or a section as one module; close what it opened, and forget its types."""
     module: dict[str, Any] = {"__name__": "page"}
     try:
         with patch.dict(values._BY_TAG), patch.dict(values._BY_TYPE):
-            exec(compile(code_of(page, url), page, "exec", dont_inherit=True), module)
+            exec(compile(code_of(page, url, section), page, "exec", dont_inherit=True), module)
             yield module
     finally:
         for value in module.values():

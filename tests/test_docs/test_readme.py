@@ -8,6 +8,10 @@ import sys
 
 import pytest
 from doc_pages import PAGES, ROOT, URL_IN_PAGES, code_of, page_run
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from redisess_starlette import SESSION_ENDED
 
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -26,12 +30,11 @@ def test_the_tests_that_the_docs_show_pass(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tests)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 passed" in result.stdout
+    assert "4 passed" in result.stdout
 
 
 def test_the_readmes_flask_app_does_what_the_readme_says(redis_url):
-    with page_run(ROOT / "README.md", redis_url) as module:
-        module["app"].extensions["redisess"].manager.kill_all()  # those of the page's first part
+    with page_run(ROOT / "README.md", redis_url, "## Flask in twenty lines") as module:
         laptop, phone = module["app"].test_client(), module["app"].test_client()
         assert laptop.get("/devices").status_code == 401
         for client in (laptop, phone):
@@ -61,6 +64,52 @@ def test_the_flask_page_does_what_it_says(redis_url):
         assert browser.post("/sign-in-once", data={"name": "ada"}).status_code == 200
         assert browser.post("/sign-out").status_code == 200
         assert browser.get("/").text == "Hello stranger"
+
+
+def test_the_readmes_fastapi_app_does_what_the_readme_says(redis_url):
+    with (
+        page_run(ROOT / "README.md", redis_url, "## FastAPI in twenty lines") as module,
+        TestClient(module["app"]) as laptop,
+    ):
+        phone = TestClient(module["app"])
+        assert laptop.get("/devices").status_code == 401
+        for client in (laptop, phone):
+            assert client.post("/sign-in", json={"name": "ada"}).status_code == 200
+        devices = phone.get("/devices").json()
+        assert len(devices) == 2
+        assert laptop.post(f"/devices/{devices[0]['id']}/end").json() == {"ended": True}  # the one that looked last
+        assert phone.get("/devices").status_code == 401
+        laptop.post("/sign-out")
+        assert laptop.get("/devices").status_code == 401
+
+
+def test_the_starlette_page_does_what_it_says(redis_url):
+    with page_run(ROOT / "docs" / "starlette.md", redis_url) as module, TestClient(module["app"]) as browser:
+        assert browser.get("/").json() == {"user": None, "visits": 1}
+        browser.post("/sign-in", json={"name": "ada"})
+        assert browser.get("/").json() == {"user": "ada", "visits": 2}
+        assert browser.post("/theme/dark").json() == {"theme": "dark"}
+        script = TestClient(module["app"])
+        answer = script.post("/api/sign-in", json={"name": "ada"})
+        assert "Set-Cookie" not in answer.headers
+        script.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        devices = script.get("/devices").json()
+        assert [device["this"] for device in devices].count(True) == 1
+        with browser.websocket_connect("/live") as socket:
+            socket.send_text("hello")
+            assert socket.receive_text() == "ada: hello"
+            assert script.post(f"/devices/{devices[1]['id']}/end").json() == {"ended": True}
+            with pytest.raises(WebSocketDisconnect) as closed:
+                socket.receive_text()
+        assert closed.value.code == SESSION_ENDED
+        assert browser.post("/sign-in-once", json={"name": "ada"}).status_code == 200
+        assert script.post("/password").json() == {"signed out": 1}
+        assert browser.get("/devices").status_code == 401
+        browser.post("/sign-out")
+        with TestClient(module["site"]) as visitor:
+            assert visitor.get("/private").status_code == 403
+            visitor.headers["Authorization"] = script.headers["Authorization"]
+            assert visitor.get("/private").text == "Only for ada"
 
 
 def test_a_link_leads_to_a_page_and_a_heading():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +15,15 @@ from doc_pages import names_in, rows_in, signature_of, signatures_in, text_of
 
 import redisess_core
 import redisess_flask
+import redisess_starlette.fastapi
 from redisess_core import EventKind, EventReason, RedisessError, SessionEvent, SessionManager
 from redisess_core.operation import iteration, operation
 from redisess_core.operations import SessionOperations
 from redisess_core.session import SessionMethods, SessionState
-from redisess_core.web import MANAGER_OPTIONS, OPTIONS
+from redisess_core.web import MANAGER_OPTIONS, OPTIONS, WEB_OPTIONS
 from redisess_flask import cli
+from redisess_starlette import RedisessMiddleware
+from redisess_starlette.state import ManagerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +85,27 @@ def test_every_kind_and_reason_of_an_event_is_in_the_reference():
 def test_the_table_of_flasks_configuration_is_the_one_table_of_options():
     rows = [row for row in rows_in(text_of("docs/flask.md", "## Configuration")) if row[0].startswith("`REDISESS_")]
     assert rows == [[f"`REDISESS_{each.name.upper()}`", f"`{each.default!r}`", each.meaning] for each in OPTIONS]
+
+
+def test_the_table_of_starlettes_options_is_the_middlewares_own_and_the_one_table():
+    rows = {row[0]: row[1:] for row in rows_in(text_of("docs/starlette.md", "## Options"))[1:]}
+    one_table = {f"`{each.name}`": [f"`{each.default!r}`", each.meaning] for each in (*MANAGER_OPTIONS, *WEB_OPTIONS)}
+    assert {name: rows.get(name) for name in one_table} == one_table
+    shown = {
+        name.strip("`"): ast.literal_eval(default.strip("`"))
+        for names, (defaults, _) in rows.items()
+        for name, default in zip(names.split(", "), defaults.split(", "), strict=True)
+    }
+    parameters = inspect.signature(RedisessMiddleware).parameters
+    own = {name: each.default for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+    assert {name: default for name, default in shown.items() if name in own} == own
+    assert shown.keys() - own.keys() == ManagerOptions.__annotations__.keys()
+
+
+def test_every_public_name_of_the_starlette_adapter_is_on_its_page():
+    text = text_of("docs/starlette.md")
+    assert {name for name in redisess_starlette.__all__ if name not in text} == set()
+    assert {name for name in redisess_starlette.fastapi.__all__ if name not in text} == {"BlockingRequestSession"}
 
 
 def test_every_public_name_and_command_of_the_flask_adapter_is_on_its_page():
