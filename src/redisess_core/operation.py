@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeGuard, TypeVar, overload
 
+from redisess_core.loops import in_its_own_loop, running_loop
+
 if TYPE_CHECKING:
     from redisess_core.scripts import Script
 
@@ -191,8 +193,6 @@ class Awaiting(Runner):
     def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
         async def method(self: Awaiting, *args: Any, **kwargs: Any) -> Any:
             planned = plan(self, *args, **kwargs)
-            if not _in_asyncio():
-                return await _in_its_own_loop(self._run(planned))
             if isinstance(planned, Operation):
                 return await self._store.execute(planned)
             return await self._run(planned)
@@ -209,6 +209,8 @@ class Awaiting(Runner):
     async def _run(self, plan: Plan[T]) -> T:
         if isinstance(plan, Operation):
             return await self._store.execute(plan)
+        if running_loop() is None:
+            return await in_its_own_loop(self._run, plan)
         steps = _Steps(plan)
         while not steps.done:
             await self._step(steps)
@@ -277,21 +279,6 @@ class _Steps(Generic[T]):
             self.step = self._plan.throw(error)
         except StopIteration as stop:
             self.done, self.result = True, stop.value
-
-
-def _in_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-async def _in_its_own_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Await *work* from a task of trio's: redis-py has no client for it, so a thread runs a loop of asyncio's."""
-    import trio  # noqa: PLC0415  only whoever runs in it gets here
-
-    return await trio.to_thread.run_sync(asyncio.run, work)
 
 
 def _is_page(step: object) -> TypeGuard[Page[Any]]:

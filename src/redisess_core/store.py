@@ -25,6 +25,7 @@ from redis.exceptions import (
 from redisess_core import connect
 from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
 from redisess_core.keys import layout_key
+from redisess_core.loops import in_its_own_loop, running_loop
 from redisess_core.operation import Operation
 from redisess_core.scripts import script
 
@@ -194,6 +195,8 @@ class AsyncStore:
 
     async def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""
+        if running_loop() is None:
+            return await in_its_own_loop(self.execute, operation)
         if not self._checked:
             await self._check()
         return operation.decode(await self._call(operation))
@@ -259,7 +262,7 @@ class AsyncStore:
         with self._lock:
             clients, self._clients = self._clients, {}
         for loop, known in clients.items():
-            if loop is _running_loop():
+            if loop is running_loop():
                 await known.aclose()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(known.aclose(), loop)
@@ -315,13 +318,6 @@ def payload_of(message: Any, encoder: Any) -> bytes | None:
         return None
     payload: bytes = encoder.encode(message["data"])
     return payload
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # in a task of trio's
-        return None
 
 
 def _abandon(client: Any) -> None:

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from redisess_core import AsyncSessionManager, SessionManager
 from redisess_core.config import LimitPolicy, check_flag
 from redisess_core.connect import AsyncClient
+from redisess_core.loops import running_loop
 from redisess_core.web import CookiePolicy, Transport, default_name, is_token_of
 from redisess_starlette.watch import Watch
 
@@ -74,7 +75,9 @@ class State:
 
     def watch(self) -> Watch:
         """Return what watches the sessions of this loop's sockets."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
+        if loop is None:
+            raise RuntimeError("a WebSocket in a task of trio's: its session needs asyncio, which redis-py is made for")
         if loop not in self._watches:
             self._watches[loop] = Watch(self.manager)
         return self._watches[loop]

@@ -658,9 +658,16 @@ async def work(name):
 looking.ping()
 others = connections()
 
-# One after the other, none of them closed: each new loop drops the pools of the closed ones.
+# One after the other, the manager never closed: a loop that ends closes its pool.
 for number in range(4):
     asyncio.run(work(f"run{number}"))
+    at_most(others)
+
+# A loop that only stops closes nothing: the next one drops its pool.
+for number in range(4):
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(work(f"stopped{number}"))
+    loop.close()
     gc.collect()
     at_most(others + 5)
 
@@ -674,8 +681,8 @@ gc.collect()
 
 async def last():
     await work("last")
-    at_most(others + 5)
     await manager.aclose()
+    at_most(others)
 
 asyncio.run(last())
 gc.collect()
@@ -688,6 +695,43 @@ print("done")
 @pytest.mark.parametrize("colour", ["async"])
 def test_an_async_manager_works_in_many_loops_and_drops_the_pools_of_closed_ones(redis_url, colour):
     run_script(LOOPS, redis_url)
+
+
+TRIO = """
+import sys
+import trio
+from redisess_core import AsyncSessionManager, StoreUnavailable
+
+url = sys.argv[1]
+
+async def main():
+    async with AsyncSessionManager(url, namespace="trio", shards=4) as manager:
+        sessions = [await manager.create("ann") for _ in range(60)]
+        assert await manager.count() == await manager.count_for_user("ann") == 60
+        assert await sessions[0].set("a", 1) == 1
+        async with trio.open_nursery() as nursery:
+            for session in sessions[:10]:
+                nursery.start_soon(session.kill)
+        assert await manager.kill_user("ann", keep=sessions[-1].session_id) == 49
+        assert await manager.get_all_sessions() == [sessions[-1].session_id]
+        with trio.move_on_after(0) as scope:
+            await manager.kill_all()
+        assert await manager.kill_all() in (0, 1)
+    async with AsyncSessionManager("redis://127.0.0.1:1", namespace="trio") as manager:
+        try:
+            await manager.count()
+        except StoreUnavailable:
+            return
+    raise AssertionError("no StoreUnavailable")
+
+trio.run(main)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("colour", ["async"])
+def test_operations_are_awaited_in_tasks_of_trio_too(redis_url, colour):
+    run_script(TRIO, redis_url)
 
 
 OTHER_LOOP = """
