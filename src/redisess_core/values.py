@@ -222,12 +222,16 @@ def decode(data: bytes) -> Any:
     Raises `RedisessError`, which does not show *data*, if that is malformed or of a type not registered here.
     """
     try:
-        return _DECODER.decode(data.decode("utf-8", "surrogatepass"))
+        text = data.decode("utf-8", "surrogatepass")
+        value, end = _DECODER.raw_decode(text)  # decode() would look for white space around it, which is never there
     except (ValueError, RecursionError):
-        raise _undecodable("it is not in the form that redisess writes") from None
+        raise _undecodable() from None
+    if end != len(text):
+        raise _undecodable()
+    return value
 
 
-def _undecodable(why: str) -> RedisessError:
+def _undecodable(why: str = "it is not in the form that redisess writes") -> RedisessError:
     return RedisessError(f"stored session value cannot be decoded: {why}")
 
 
