@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Final
 
 from redisess_core.web import CookieChange, cache_control_for_token, merge_vary
@@ -29,7 +29,7 @@ def say(state: State, exchange: StarletteExchange, message: Message) -> None:
     message["headers"] = headers
     if outcome.accessed or changed:
         names = state.transport.vary(exchange.found.source)
-        _put(headers, b"vary", reduce(merge_vary, names, ", ".join(_values(headers, b"vary"))))
+        _put(headers, b"vary", _varying(", ".join(_values(headers, b"vary")), names))
     if cookie := exchange.cookie_header(state.policy, max_age=state.max_age):
         headers.append((b"set-cookie", cookie.encode("latin-1")))
     if outcome.token_shown:
@@ -38,6 +38,11 @@ def say(state: State, exchange: StarletteExchange, message: Message) -> None:
     if outcome.signed_out and state.clear_site_data:
         sets_cookie = outcome.cookie is CookieChange.SET
         headers.append((b"clear-site-data", _CLEARED_BESIDE_COOKIE if sets_cookie else _CLEARED))
+
+
+@lru_cache(maxsize=64)  # an app says but few things
+def _varying(said: str, names: tuple[str, ...]) -> str:
+    return reduce(merge_vary, names, said)
 
 
 def _values(headers: Headers, name: bytes) -> list[str]:

@@ -73,9 +73,9 @@ class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[mis
 
     def _fill(self) -> None:
         """Put the data where a dict has it; a value that only another framework's process can read stays out."""
-        _DICT.clear(self)
         if not self._handed_out:
             return
+        _DICT.clear(self)
         for key in self._data.keys():  # noqa: SIM118  no dict
             try:
                 _DICT.__setitem__(self, key, self._data.get(key))

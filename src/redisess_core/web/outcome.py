@@ -39,4 +39,4 @@ class Outcome:
     token_shown: bool = False  # a new token goes out, in a cookie or by the view's own hand: keep it out of caches
     signed_out: bool = False
     accessed: bool = False
-    happened: list[Happening] = field(default_factory=list[Happening])
+    happened: list[Happening] = field(default_factory=lambda: [])  # noqa: PIE807  a list of no type is of unknown ones

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from redisess_core.web.cookie import check_name
@@ -130,10 +131,15 @@ def asgi_headers(raw: Iterable[tuple[bytes, bytes]]) -> HeaderValues:
     pairs = list(raw)
 
     def values(name: str) -> Sequence[str]:
-        wanted = name.lower().encode("latin-1")
+        wanted = _wire_name(name)
         return [value.decode("latin-1") for sent, value in pairs if sent == wanted]
 
     return values
+
+
+@cache
+def _wire_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def merge_vary(existing: str | None, name: str) -> str:
