@@ -44,9 +44,9 @@ class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[mis
             self._handed_out = True
             self._fill()
 
-    def begin(self, current: SessionState | None = None) -> None:
-        """Start from what is stored, with nothing wanted yet."""
-        super().begin(current)
+    def begin(self, current: SessionState | None = None, *, leaving: bool = False) -> None:
+        """Start from what is stored, with nothing wanted yet; *leaving* it: from nothing, where it is to end."""
+        super().begin(current, leaving=leaving)
         self._fill()
 
     def go_on(self, current: SessionState, changes: Changes) -> None:

@@ -51,11 +51,12 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.begin(current)
         self.opened = True  # last: another thread takes this for leave to read
 
-    def begin(self, current: SessionState | None = None) -> None:
-        """Start from what is stored, with nothing wanted yet."""
+    def begin(self, current: SessionState | None = None, *, leaving: bool = False) -> None:
+        """Start from what is stored, with nothing wanted yet; *leaving* it: from nothing, where it is to end."""
         self.current = current
-        self._data = RequestData({} if current is None else data_of(current.stored_fields))
+        self._data = RequestData({} if current is None or leaving else data_of(current.stored_fields))
         self._want_nothing()
+        self.leaving = leaving and current is not None
 
     def go_on(self, current: SessionState, changes: Changes) -> None:
         """Go on from *current*, where all that was wanted is stored now, *changes* of data with it."""
@@ -243,21 +244,16 @@ class RequestSessionState(MutableMapping[str, Any]):
         encoded = manager.encode_declared(fields)
         left_before = self.leaving and not (self.sign_in and self.sign_in.implies_sign_out)
         if self.user_id not in (None, user):
-            self._leave()
+            self.begin(self.current, leaving=True)
         self.sign_in = SignIn(user, ttl, encoded, transport, implies_sign_out=self.leaving and not left_before)
         self.new_token = manager.new_token(user)
 
     def logout(self) -> None:
         """Sign out: the session is killed, even when the view then raises, and its cookie removed."""
         self._write()
-        self._leave()
+        self.begin(self.current, leaving=True)
         if not self.leaving:
             self.exchange.forget_cookie()
-
-    def _leave(self) -> None:
-        self.begin(self.current)
-        self._data = RequestData({})
-        self.leaving = self.current is not None
 
     def rotate(self) -> None:
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
@@ -289,10 +285,7 @@ class RequestSessionState(MutableMapping[str, Any]):
     def drop_all_but_sign_out(self) -> None:
         """Forget what waits, but for a sign-out that was asked for and not implied by a sign-in."""
         self.drop_sign_in()
-        if self.leaving:
-            self._leave()
-        else:
-            self.begin(self.current)
+        self.begin(self.current, leaving=self.leaving)
 
     def drop_changes(self) -> None:
         """Forget changes of data that were refused."""
