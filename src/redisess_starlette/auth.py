@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
 
-from redisess_starlette.helpers import current_session
+from redisess_starlette.helpers import current_session, session_of
+from redisess_starlette.static import is_static
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -38,6 +39,11 @@ class SessionAuthBackend(AuthenticationBackend):
     """Tells Starlette's `AuthenticationMiddleware`, which goes inside `RedisessMiddleware`, whose session it is."""
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """Return the session's user with the scope "authenticated"; None if nobody is signed in."""
+        """Return the session's user with the scope "authenticated"; None if nobody is signed in.
+
+        None also of static files and of what the application skips, whose session stays closed.
+        """
+        if is_static(conn.scope) or not session_of(conn).opened:
+            return None
         user_id = current_session(conn).user_id
         return None if user_id is None else (AuthCredentials(["authenticated"]), SessionUser(user_id))

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 def current_session(connection: HTTPConnection) -> StarletteSession:
     """Return the session of a request or a WebSocket under its own type: what `connection.session` is."""
+    found = session_of(connection)
+    found.mark_accessed()
+    return found
+
+
+def session_of(connection: HTTPConnection) -> StarletteSession:
+    """Return the session of a connection without asking for it: the response does not depend on it yet."""
     found: object = connection.scope.get("session")
     if not isinstance(found, StarletteSession):
         raise TypeError("the session of this connection is not redisess's: add RedisessMiddleware to the app")
-    found.mark_accessed()
     return found
 
 

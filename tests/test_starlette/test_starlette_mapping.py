@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette_kit import SITE, bearer, cookies_set, send_token, serves, site, visit
 
 from redisess_core import RedisessError, values
-from redisess_starlette import current_session, login, logout
+from redisess_starlette import current_session, login
 
 TYPED = {
     "nothing": None,
@@ -244,8 +244,14 @@ def test_what_a_request_knows_of_its_session(within, clock):
     within(lambda session: session.login("ada"))
     clock.advance(600)
     assert within(known) == {
-        **{"user_id": "ada", "created": start, "authenticated_at": start, "last_access": start + 600},
-        **{"idle": 0.0, "expires_in": 1800.0, "new": False, "fields": {}},
+        "user_id": "ada",
+        "created": start,
+        "authenticated_at": start,
+        "last_access": start + 600,
+        "idle": 0.0,
+        "expires_in": 1800.0,
+        "new": False,
+        "fields": {},
     }
 
 
