@@ -43,7 +43,7 @@ class SessionAuthBackend(AuthenticationBackend):
 
         None also of static files and of what the application skips, whose session stays closed.
         """
-        if is_static(conn.scope) or not session_of(conn).opened:
+        if is_static(conn.scope.get("app"), conn.scope) or not session_of(conn).opened:
             return None
         user_id = current_session(conn).user_id
         return None if user_id is None else (AuthCredentials(["authenticated"]), SessionUser(user_id))

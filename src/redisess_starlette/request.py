@@ -36,10 +36,11 @@ class _Request:
     def __init__(self, state: State, exchange: StarletteExchange, scope: Scope, receive: Receive, send: Send) -> None:
         self._state, self._exchange = state, exchange
         self._scope, self._receive, self._send = scope, receive, send
-        self._app = scope.get("app")  # a mounted app puts itself there
         self._started = self._answered = False
 
     async def serve(self, app: ASGIApp) -> None:
+        # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
+        self._app = self._scope.get("app", app)
         try:
             if not await self._open():
                 return
@@ -61,7 +62,7 @@ class _Request:
     async def _open(self) -> bool:
         """Open the session, if there is one to open; return whether the app is to go on."""
         exchange = self._exchange
-        if exchange.found.token is None or is_static(self._scope) or self._state.skips(self._scope):
+        if exchange.found.token is None or is_static(self._app, self._scope) or self._state.skips(self._scope):
             return True
         try:
             await exchange.open()

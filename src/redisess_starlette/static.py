@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 
-def is_static(scope: Scope) -> bool:
-    """Whether the first route of the app that takes this request is a mount of static files."""
-    routes: Sequence[BaseRoute] = getattr(scope.get("app"), "routes", ())
+def is_static(app: object, scope: Scope) -> bool:
+    """Whether the first route of *app* that takes this request is a mount of static files."""
+    routes: Sequence[BaseRoute] = getattr(app, "routes", ())
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     if not any(path.startswith(f"{mount.path}/") for mount in routes if _is_of_files(mount)):
         return False
