@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -57,7 +57,9 @@ def _status_of(error: Exception) -> HTTPException | None:
 
 async def _handled(handler: Callable[..., Any], connection: HTTPConnection, error: Exception) -> Response | None:
     if inspect.iscoroutinefunction(handler):
-        answer: Response | None = await handler(connection, error)
+        answer: Any = await handler(connection, error)
     else:
         answer = await run_in_threadpool(handler, connection, error)
-    return answer
+        if inspect.isawaitable(answer):  # of an object that is called asynchronously
+            answer = await answer
+    return cast("Response | None", answer)

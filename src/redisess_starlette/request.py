@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope
 from starlette.requests import Request
 
-from redisess_core import RedisessError, StoreUnavailable
+from redisess_core import RedisessError
 from redisess_core.web import asgi_headers
 from redisess_starlette.answers import answer_to
 from redisess_starlette.headers import say
@@ -42,8 +42,7 @@ class _Request:
         # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
         self._app = self._scope.get("app", app)
         try:
-            if not await self._open():
-                return
+            await self._open()
             await app(self._scope, self._receive, self.send)
         except Exception as error:
             if self._answered:  # what the app then said of the error that was answered
@@ -59,18 +58,16 @@ class _Request:
             if not self._started:
                 await self._fail()
 
-    async def _open(self) -> bool:
-        """Open the session, if there is one to open; return whether the app is to go on."""
+    async def _open(self) -> None:
+        """Open the session, if there is one to open; what answers that this failed can use it: it is empty."""
         exchange = self._exchange
         if exchange.found.token is None or is_static(self._app, self._scope) or self._state.skips(self._scope):
-            return True
+            return
         try:
             await exchange.open()
-        except StoreUnavailable as error:
+        except RedisessError:
             exchange.give_up()
-            await self._answer(error)
-            return False
-        return True
+            raise
 
     async def _fail(self) -> None:
         """Carry out a sign-out of a request that failed, and nothing else; also of one that was cancelled."""

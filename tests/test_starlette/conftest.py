@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette_kit import SITE, site
 
-from redisess_core import SessionManager
+from redisess_core import AsyncSessionManager, SessionManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def make_app(redis_url: str, namespace: str) -> Callable[..., Starlette]:
     """Make furnished apps, all in the test's namespace: `make_app(ttl=60, store=..., inside=[...])`."""
 
     def make(store: Any = f"{redis_url}?socket_timeout=10", **options: Any) -> Starlette:
-        if isinstance(store, str):
+        if not isinstance(store, AsyncSessionManager):
             options.setdefault("namespace", namespace)
         return site(store, **options)
 
