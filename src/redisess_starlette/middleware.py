@@ -89,13 +89,13 @@ class RedisessMiddleware:
                 await self.app(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look at the namespace before the app says that it has started; close after it has ended."""
+        """Look at the namespace before the app says that it has started; close after it has ended, or failed."""
 
         async def tell(message: Message) -> None:
             match message["type"]:
                 case "lifespan.startup.complete":
                     await self._look()
-                case "lifespan.shutdown.complete" | "lifespan.shutdown.failed":
+                case "lifespan.startup.failed" | "lifespan.shutdown.complete" | "lifespan.shutdown.failed":
                     await self._state.aclose()
                 case _:
                     pass

@@ -58,7 +58,6 @@ class State:
     )
 
     def __post_init__(self) -> None:
-        _check_max_age(self.max_age)
         if self.skip is not None and not callable(self.skip):
             raise TypeError(f"skip: {type(self.skip).__name__} given, a callable of the connection or None wanted")
         check_flag("rolling", self.rolling)
@@ -99,6 +98,7 @@ def _check_max_age(value: object) -> None:
 
 def manager_for(store: StoreLike, max_age: int | None, options: ManagerOptions) -> AsyncSessionManager:
     """Return the manager of a middleware: the one handed in, or a new one over a client or a URL."""
+    _check_max_age(max_age)
     if isinstance(store, AsyncSessionManager):
         if options:
             raise TypeError(f"{', '.join(options)} given beside a manager, which has its own options: give them to it")
