@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import anyio
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
@@ -299,21 +300,26 @@ def test_what_was_saved_before_the_view_failed_stays_saved(app, client, stored):
 
 
 @pytest.mark.anyio
-async def test_a_sign_out_holds_even_when_the_request_is_cancelled(app, stored):
+@pytest.mark.parametrize("by", ["task", "scope"])
+async def test_a_sign_out_holds_even_when_the_request_is_cancelled(app, stored, by):
     token = stored.create("ada").token
-    here = asyncio.Event()
+    here, scope = asyncio.Event(), anyio.CancelScope()
 
     async def view(request):
         logout(request)
         here.set()
         await asyncio.Event().wait()
 
+    async def serve():
+        with scope:
+            await app(scope_of(headers=send_token(token)), no_more, None)
+
     serves(app, view)
-    request = asyncio.ensure_future(app(scope_of(headers=send_token(token)), no_more, None))
+    request = asyncio.ensure_future(serve())
     await here.wait()
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
+    (request if by == "task" else scope).cancel()
+    await asyncio.wait([request])
+    assert request.cancelled() is (by == "task")
     assert stored.authenticate(token) is None
 
 
