@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -291,6 +292,22 @@ def test_the_answer_in_place_of_the_views_keeps_nothing_of_it_and_begins_nothing
         assert int(given.headers["content-length"]) == len(given.content)
         assert vary_of(given) == ["cookie"]
     assert begun == []
+
+
+def test_an_app_that_goes_on_sending_after_the_answer_is_not_heard(away):
+    async def stubborn(scope, receive, send):
+        Request(scope).session["late"] = 1
+        await site.plug.pull()
+        for message in (
+            {"type": "http.response.start", "status": 200, "headers": []},
+            {"type": "http.response.body", "body": b"secret"},
+        ):
+            with suppress(StoreUnavailable):
+                await send(message)
+
+    site = away(routes=[Mount("/stubborn", stubborn)])
+    response = site.client.get("/stubborn/")
+    assert (response.status_code, response.text) == (503, "The session store cannot be reached.")
 
 
 # The application's own answers
