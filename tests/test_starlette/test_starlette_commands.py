@@ -127,8 +127,9 @@ def test_a_route_before_the_mount_of_static_files_has_its_session(make_app, brow
 
 def test_static_files_below_a_root_path_cost_nothing(make_app, routes, browse, cost, token):
     client = browse(make_app(routes=routes), root_path="/site")
-    assert cost("/static/style.css", send_token(token), client=client) == 0
-    assert cost("/me", send_token(token), client=client) == 1
+    for below in ("", "/site"):  # some servers put it before the path, some do not
+        assert cost(f"{below}/static/style.css", send_token(token), client=client) == 0
+        assert cost(f"{below}/me", send_token(token), client=client) == 1
 
 
 def test_a_request_that_is_skipped_costs_nothing_even_with_a_token(make_app, browse, cost, token):

@@ -294,6 +294,22 @@ def test_the_answer_in_place_of_the_views_keeps_nothing_of_it_and_begins_nothing
     assert begun == []
 
 
+def test_redis_away_in_the_middle_of_a_stream_breaks_it_off_and_begins_no_second_answer(away):
+    async def chunks(request):
+        yield "x"
+        await site.plug.pull()
+        await sessions(request)
+
+    site = away({StoreUnavailable: told()})
+    serves(site.app, lambda request: StreamingResponse(chunks(request)))
+    with pytest.raises(RuntimeError, match="response already started"):  # Starlette's own, where there is a handler
+        site.client.get("/")
+    site = away()
+    serves(site.app, lambda request: StreamingResponse(chunks(request)))
+    with pytest.raises(StoreUnavailable):
+        site.client.get("/")
+
+
 def test_an_app_that_goes_on_sending_after_the_answer_is_not_heard(away):
     async def stubborn(scope, receive, send):
         Request(scope).session["late"] = 1

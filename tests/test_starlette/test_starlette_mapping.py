@@ -144,6 +144,18 @@ def test_the_dict_is_right_after_a_refused_change(make_app, browse):
     assert seen == [{"a": "1"}, {"a": "1"}, {}, {"a": "1"}]
 
 
+def test_the_dict_has_what_another_request_stored_as_soon_as_that_is_known(app, client, sessions):
+    async def view(request):
+        sessions.authenticate(request.session.token).set("b", 2)
+        request.session.login("ada")
+        await request.session.save()
+        return [mirror(request.session), dict(request.session)]
+
+    serves(app, view)
+    client.post("/set/a/1")
+    assert client.get("/").json() == [{"a": "1", "b": 2}] * 2
+
+
 def test_the_dict_is_right_after_the_session_has_ended(within):
     async def view(session):
         session.login("ada")

@@ -144,18 +144,6 @@ def test_a_client_of_ones_own_is_used_and_not_closed(redis_url, make_app, redis_
         browser.portal.call(still_there)
 
 
-def test_a_manager_of_ones_own_is_used_and_not_closed(redis_url, namespace, make_app):
-    own = AsyncSessionManager(redis_url, namespace=namespace, additional_fields=["role"])
-
-    async def use():
-        async with TestLifespan(make_app(own)) as app:
-            response = await ask(app, "/login/ada", method="POST")
-        async with own:
-            return response.status_code, await own.count()
-
-    assert asyncio.run(use()) == (200, 1)
-
-
 class TestLifespan:
     """Run an app's lifespan in the running event loop."""
 
@@ -203,6 +191,16 @@ def test_a_lifespan_opens_at_its_start_and_leaves_no_connection(make_app, connec
     with TestClient(app, SITE) as client:
         assert connections.open()
         client.post("/login/ada")
+    connections.settle()
+
+
+@pytest.mark.anyio
+async def test_a_manager_of_ones_own_is_used_and_not_closed(redis_url, namespace, make_app, connections):
+    async with AsyncSessionManager(redis_url, namespace=namespace, additional_fields=["role"]) as own:
+        async with TestLifespan(make_app(own)) as app:
+            assert (await ask(app, "/login/ada", method="POST")).status_code == 200
+        assert connections.open()
+        assert await own.count() == 1
     connections.settle()
 
 
