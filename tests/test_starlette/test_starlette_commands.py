@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
@@ -41,6 +44,16 @@ async def switch(request):
     login(request, request.path_params["user"])
     request.session["a"] = 1
     return Response()
+
+
+class OwnBackend(AuthenticationBackend):
+    async def authenticate(self, conn):
+        return AuthCredentials([]), SimpleUser(conn.session.get("name", ""))
+
+
+async def count_visits(request, call_next):
+    request.session["visits"] = request.session.get("visits", 0) + 1
+    return await call_next(request)
 
 
 @pytest.fixture
@@ -123,6 +136,33 @@ def test_a_route_before_the_mount_of_static_files_has_its_session(make_app, brow
     client.get("/static/me", headers=send_token(token))
     assert cost("/static/me", send_token(token), client=client) == 2
     assert cost("/static/deeper/me", send_token(token), client=client) == 0
+
+
+@pytest.mark.parametrize(
+    ("inside", "commands"),
+    [
+        (Middleware(GZipMiddleware), 0),
+        (Middleware(AuthenticationMiddleware, backend=SessionAuthBackend()), 0),
+        (Middleware(AuthenticationMiddleware, backend=OwnBackend()), 1),
+        (Middleware(BaseHTTPMiddleware, dispatch=count_visits), 2),
+    ],
+    ids=["gzip", "ours", "a backend of one's own", "a middleware of one's own"],
+)
+def test_a_static_file_has_a_session_where_somebody_may_look_at_it(
+    make_app, browse, routes, cost, token, inside, commands
+):
+    client = browse(make_app(routes=routes, inside=[inside]))
+    assert cost("/static/style.css", send_token(token), client=client) == commands
+
+
+def test_static_files_of_the_applications_own_making_have_a_session(make_app, browse, tmp_path, files, cost, token):
+    class Members(StaticFiles):
+        async def get_response(self, path, scope):
+            return await super().get_response(path, scope) if scope["session"].user_id else Response(status_code=403)
+
+    client = browse(make_app(routes=[Mount("/static", Members(directory=tmp_path))]))
+    assert client.get("/static/style.css").status_code == 403
+    assert client.get("/static/style.css", headers=send_token(token)).text == "body {}"
 
 
 def test_static_files_below_a_root_path_cost_nothing(make_app, routes, browse, cost, token):

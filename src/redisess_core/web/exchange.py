@@ -51,7 +51,7 @@ class Exchange(ExchangePlans[R]):
 
     def open_late(self) -> None:
         """Open at the first access, where the adapter did not open before."""
-        raise RuntimeError("this request's session was not opened: the application's skip said so")
+        raise RuntimeError("this request's session was not opened: it is a static file's, or the application skips it")
 
     # The start
 
