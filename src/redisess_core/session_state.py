@@ -20,7 +20,6 @@ from redisess_core.record import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
     from redisess_core.plans import SessionPlans
 
@@ -213,11 +212,9 @@ class SessionState:
         self._stored[b"l"] = reply[2]
         return True
 
-    def renamed(self, session_id: str) -> Self:
-        """Return the session under the id that another process gave it; its token is not known here."""
-        twin = type(self)(self._manager, session_id, None, {**self._stored}, with_data=self._with_data)
-        twin._update(_loaded_at=self._loaded_at)
-        return twin
+    def rename(self, session_id: str) -> None:
+        """Go on under the id that another process gave the session; its token is not known here."""
+        self._update(_session_id=session_id, _token=None)
 
     def mark_gone(self) -> None:
         """Note that the session is no longer there."""

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from redisess_core import SessionEvent, StoreUnavailable
+from redisess_core import RedisessError, SessionEvent
+from redisess_core.tokens import session_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,8 +28,9 @@ class Follower:
     def __init__(self, session: StarletteSession, watch: Watch, end: Callable[[], Awaitable[None]]) -> None:
         self._session, self._watch, self._end = session, watch, end
         self._followed: str | None = None
+        self._early: list[SessionEvent] = []
         self._look_now = asyncio.Event()
-        self._ended = False
+        self._ended = self._stopped = False
         self._acting: asyncio.Task[None] | None = None
 
     def follow(self, session_id: str | None) -> None:
@@ -40,62 +42,77 @@ class Follower:
             self._watch.remove(before, self._told)
 
     def act(self) -> None:
-        """Act on what is told, once the session is loaded; what was told before makes for a look at it."""
+        """Act on what is told, once the session is loaded, and on what was told before."""
         self._acting = asyncio.create_task(self._act(), name="redisess follower")
+        for event in self._early:
+            self._told(event)
 
     def go_on(self, current: SessionState) -> None:
         """Follow what the socket itself has gone on to; it may have ended before anybody listened."""
-        if current.session_id != self._followed:
+        if current.session_id != self._followed and not self._stopped:
             self.follow(current.session_id)
             self._look_now.set()
             if self._acting is None:
                 self.act()
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Follow no more; an end that was noticed is carried through."""
+        self._stopped = True
         self.follow(None)
         if self._acting is not None:
-            self._acting.cancel()
+            if not self._ended:
+                self._acting.cancel()
             await asyncio.wait([self._acting])
         await self._watch.stopped()
 
     def _told(self, event: SessionEvent | None) -> None:
-        session = self._session
-        if event is not None and self._acting is not None:
-            if session.session_id not in (None, event.session_id):
-                return  # the socket's own doing: it goes on to another, and this one is over
-            if event.successor is not None and session.current is not None and session.user_id == event.user_id:
-                session.current = session.current.renamed(event.successor)
-                self.follow(event.successor)
-            else:
-                self._ended = True
+        if event is not None:
+            if self._acting is None:
+                self._early.append(event)
+                return
+            self._take(event)
         self._look_now.set()
+
+    def _take(self, event: SessionEvent) -> None:
+        current, own_next = self._session.current, self._own_next()
+        if event.successor is not None and event.successor == own_next:
+            return  # the socket's own doing: it goes on to that
+        if event.successor is not None and current is not None and current.user_id == event.user_id:
+            current.rename(event.successor)
+            self.follow(event.successor)
+        elif own_next is None:
+            self._ended = True  # else it may be the socket's own doing: a look shows
+
+    def _own_next(self) -> str | None:
+        """Return the id that the socket is about to give its session."""
+        token = self._session.new_token
+        return None if token is None else session_id_of(token)
 
     async def _act(self) -> None:
         delay = 0.0 if self._session.current is None else self._session.current.expires_in
-        while not self._ended:
+        while not (self._ended or self._stopped):  # before Python 3.12, `wait_for` may swallow a cancellation
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(max(delay, _BRIEF), _LONG)):
                     await self._look_now.wait()
             self._look_now.clear()
             if not self._ended:
                 delay = await self._look()
-        await self._end()
+        if self._ended:
+            await self._end()
 
     async def _look(self) -> float:
         """Look at the session; return for how many seconds it lives unless it is touched."""
-        looked_for = self._followed
-        if looked_for is None:
+        followed = self._followed
+        if followed is None:
             return _LONG
+        get = self._session.exchange.state.manager.get
         try:
-            found = await self._session.exchange.state.manager.get(looked_for, touch=False)
-        except StoreUnavailable:
+            for session_id in (followed, self._own_next()):
+                found = None if session_id is None else await get(session_id, touch=False)
+                if found is not None:
+                    return found.expires_in
+        except RedisessError:
             return _AGAIN
-        if found is None:
-            await asyncio.sleep(_GRACE)
-            self._ended = self._ended or self._followed == looked_for
-            return 0
-        current = self._session.current
-        if current is not None and current.session_id == found.session_id and current.token is None:
-            self._session.current = found  # it was rotated elsewhere, and only its id was known
-        return found.expires_in
+        await asyncio.sleep(_GRACE)
+        self._ended = self._ended or self._followed == followed
+        return 0

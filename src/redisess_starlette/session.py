@@ -62,7 +62,7 @@ class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[mis
         self._fill()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if self.sign_in is None and (self.current is None or self.leaving):
+        if self.sign_in is None and (self.current is None or self.leaving) and not self.exchange.by_header:
             self._need_cookie("write")
         super().__setitem__(key, value)
         _DICT.__setitem__(self, key, value)
@@ -100,17 +100,18 @@ class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[mis
         as it was; of a new session, as configured); *transport* "header" for a client that reads `token` and gets no
         cookie: the only one that a WebSocket takes after its accept. Raises `TypeError` for an undeclared field.
         """
-        if transport != "header":
+        if transport == "cookie" or (transport is None and not self.exchange.by_header):
             self._need_cookie("login")
         super().login(user_id, ttl=ttl, transport=transport, **fields)
 
     def rotate(self) -> None:
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
-        self._need_cookie("rotate")
+        if not self.exchange.by_header:
+            self._need_cookie("rotate")
         super().rotate()
 
     def _need_cookie(self, what: Literal["login", "rotate", "write"]) -> None:
-        if self.exchange.accepted and not self.exchange.by_header:
+        if self.exchange.accepted:
             begins = "; a session begins with it" if what == "write" else '; login(..., transport="header") needs none'
             raise RuntimeError(f"{what} in a WebSocket after its accept: no cookie can be sent any more{begins}")
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from redisess_core import SessionEvent, StoreUnavailable
+from redisess_core import EventKind, RedisessError, SessionEvent, StoreUnavailable
 from redisess_core.events import read_event
 from redisess_core.store import RENEWED
 
@@ -57,7 +57,7 @@ class Watch:
     async def _listen(self) -> None:
         store, channels = self._manager.store, self._manager.event_channels()
         hearing = True
-        while True:
+        while self._goes_on():
             try:
                 subscription = await store.subscribe(channels)
                 try:
@@ -66,16 +66,23 @@ class Watch:
                     await self._read(subscription)
                 finally:
                     await subscription.aclose()
-            except StoreUnavailable as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, WebSockets must not stay open for good
                 if hearing:
-                    _log.warning("ends of sessions are not heard of now, and WebSockets stay open: %s", error)
+                    _log.warning(
+                        "ends of sessions are not heard of now, and WebSockets stay open: %s",
+                        error,
+                        exc_info=not isinstance(error, RedisessError),
+                    )
                 hearing = False
                 await asyncio.sleep(_AGAIN)
+
+    def _goes_on(self) -> bool:
+        return self._listening is asyncio.current_task()  # before Python 3.12, `wait_for` may swallow a cancellation
 
     async def _read(self, subscription: Any) -> None:
         """Pass on what is heard; raises `StoreUnavailable` if nothing comes any more, not even when asked."""
         store, clock, asked = self._manager.store, asyncio.get_running_loop().time, False
-        while True:
+        while self._goes_on():
             began = clock()
             payload = await store.next_message(subscription, _QUIET)
             if payload is None and clock() - began >= _QUIET:
@@ -87,9 +94,13 @@ class Watch:
             asked = False
             if payload == RENEWED:
                 self._tell_all()
-            elif payload is not None and (event := read_event(payload)) is not None:
-                for tell in [*self._tells.get(event.session_id, ())]:
-                    tell(event)
+            elif payload is not None:
+                self._pass_on(read_event(payload))
+
+    def _pass_on(self, event: SessionEvent | None) -> None:
+        if event is not None and event.kind is not EventKind.CREATED:  # of which a socket may know before
+            for tell in [*self._tells.get(event.session_id, ())]:
+                tell(event)
 
     def _tell_all(self) -> None:
         for tell in [tell for tells in self._tells.values() for tell in tells]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from redisess_core import RedisessError, SessionGone, StoreUnavailable
+from redisess_core import RedisessError, SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.tokens import session_id_of
 from redisess_core.web import CookieChange, asgi_headers
 from redisess_starlette.answers import answer_to
@@ -27,6 +28,7 @@ SESSION_ENDED: Final = 4401
 _POLICY_VIOLATION: Final = 1008  # both from the register of RFC 6455
 _TRY_AGAIN_LATER: Final = 1013
 _DENIALS: Final = "websocket.http.response"  # the ASGI extension by which a response answers the handshake
+_log: Final = logging.getLogger("redisess")
 
 
 async def serve_socket(app: ASGIApp, state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,9 +59,11 @@ class _Socket:
                 if await self._open():
                     await app(self._scope, self.receive, self.send)
             except WebSocketDisconnect:  # most apps leave it to the server
-                await self._store()
+                await self._finish()
                 raise
-            await self._store()
+            except _ClosedError:
+                pass
+            await self._finish()
         except Exception as error:
             await close_failed(self._exchange)
             if not isinstance(error, RedisessError):
@@ -86,11 +90,12 @@ class _Socket:
             case "websocket.accept":
                 await self._accept(message)
             case "websocket.close":
-                await self._store()
+                await self._finish()
                 if not self._closed:
                     self._closed = True
                     await self._send(message)
             case "websocket.http.response.start":
+                await self._follower.stop()
                 await self._exchange.close()
                 self._closed = True
                 say(self._state, self._exchange, message)
@@ -126,16 +131,19 @@ class _Socket:
             self._ended = True
         say(self._state, self._exchange, message)
         self._exchange.outcome.cookie = CookieChange.KEEP
-        self._exchange.accepted = self._accepted = True
+        self._exchange.accepted = True
         await self._send(message)
+        self._accepted = True
         if self._ended:  # a client knows the code of a close only after an accept
             await self._close(SESSION_ENDED)
 
-    async def _store(self) -> None:
+    async def _finish(self) -> None:
         """Store what waits, at the end; not a new token, which can reach nobody where no socket was accepted."""
         session = self._session
         unheard = not self._accepted and (session.current is None or session.new_token is not None)
-        await self._exchange.close(failed=unheard)
+        with CancelScope(shield=True):
+            await self._follower.stop()  # first: a sign-out that waits is no end to close the socket for
+            await self._exchange.close(failed=unheard)
 
     async def _end(self) -> None:
         """Close the socket: its session has ended."""
@@ -146,14 +154,19 @@ class _Socket:
     async def _close(self, code: int) -> None:
         if not self._closed:
             self._closed = True
-            await self._send({"type": "websocket.close", "code": code, "reason": ""})
+            try:
+                await self._send({"type": "websocket.close", "code": code, "reason": ""})
+            except Exception:  # noqa: BLE001  the client has left: servers say that in many ways
+                _log.debug("a WebSocket was closed already", exc_info=True)
 
     async def _answer(self, error: RedisessError) -> None:
         """Answer the handshake as a request would be; an accepted socket is closed."""
         code = _code_of(error)
-        if self._accepted:
+        if self._accepted or self._closed:
             if code is None:
                 raise error
+            if isinstance(error, StoreUnavailable):
+                _log.error("closed with %d: %s", code, error)
             await self._close(code)
             return
         socket = WebSocket(self._scope, self._receive, self._send)
@@ -170,5 +183,7 @@ def _code_of(error: RedisessError) -> int | None:
             return _TRY_AGAIN_LATER
         case SessionGone():
             return SESSION_ENDED
-        case _:
+        case SessionLimitReached():
             return _POLICY_VIOLATION
+        case _:
+            return None  # the program's own error
