@@ -188,7 +188,7 @@ def test_two_hundred_sockets_use_one_subscription(live, redis_client, elsewhere)
 
     anyio.run(story)
     settle(live)
-    assert listeners(redis_client) == 0
+    wait_until(lambda: listeners(redis_client) == 0)
 
 
 def test_where_redis_is_away_the_handshake_is_answered_with_503_and_an_open_socket_closed_with_1013(
@@ -223,7 +223,7 @@ def test_a_graceful_shutdown_with_open_sockets_ends_in_time_and_closes_the_conne
         assert {it["id"] for it in redis_client.client_list()} - before
         live.stop()
         assert [code_of(line) for line in lines] == [1012] * 3
-    assert not {it["id"] for it in redis_client.client_list()} - before
+    wait_until(lambda: not {it["id"] for it in redis_client.client_list()} - before)
     assert "Application shutdown complete" in live.output
     assert "Traceback" not in live.output
     assert "Warning" not in live.output

@@ -49,7 +49,7 @@ async def test_many_sockets_use_one_subscription_which_ends_after_the_last_of_th
     assert subscribers(redis_client) == 1
     lines[-1].leave()
     await lines[-1].ended()
-    assert subscribers(redis_client) == 0
+    await until(lambda: subscribers(redis_client) == 0)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("redisess")]
 
 
@@ -60,7 +60,7 @@ async def test_a_subscription_begins_anew_for_the_next_socket(site, redis_client
         await settled(site, line)
         line.leave()
         await line.ended()
-        assert subscribers(redis_client) == 0
+        await until(lambda: subscribers(redis_client) == 0)
     line = await site.talk(session)
     await site.manager.kill_all()
     assert await line.closed() == SESSION_ENDED
@@ -83,12 +83,12 @@ async def test_a_subscription_that_is_not_needed_any_more_ends_wherever_it_is(si
         watch.remove("s", print)
         with fail_after(SECONDS):
             await watch.stopped()
-        assert subscribers(redis_client) == 0
+        await until(lambda: subscribers(redis_client) == 0)
 
 
 async def test_what_follows_a_session_ends_wherever_it_is(site):
     session = await site.manager.create("ada")
-    for steps in range(40):
+    for steps in range(0, 40, 3):
         line = await site.talk(session)
         for follower in followers(site):
             follower._look_now.set()
@@ -173,7 +173,7 @@ async def test_a_subscription_that_is_half_open_is_noticed_and_what_it_missed_lo
 
 
 async def test_a_subscription_that_is_only_quiet_stays(site, monkeypatch, caplog, redis_client):
-    monkeypatch.setattr(watch_module, "_QUIET", 0.01)
+    monkeypatch.setattr(watch_module, "_QUIET", 0.25)  # within which a busy machine answers
     pinged = []
     ping = site.manager.store.ping
 
@@ -183,7 +183,7 @@ async def test_a_subscription_that_is_only_quiet_stays(site, monkeypatch, caplog
 
     monkeypatch.setattr(site.manager.store, "ping", count)
     line = await site.talk(await site.manager.create("ada"))
-    await until(lambda: len(pinged) > 5)
+    await until(lambda: len(pinged) == 2)
     assert len({id(it) for it in pinged}) == 1
     assert not caplog.records
     assert await line.ask("user") == "ada"
