@@ -518,6 +518,19 @@ async def test_the_word_of_what_the_socket_itself_does_comes_before_the_answer_a
     assert not line.task.done()
 
 
+async def test_the_word_of_a_sign_out_comes_before_its_answer_and_does_not_overtake_the_apps_own_close(site, others):
+    session = others.create("ada")
+    line, other = await site.talk(session), await site.talk(session)
+    await settled(site, line)
+    await line.ask("logout")
+    there, go = held_replies(site)
+    line.say("close 3000")
+    await there.wait()
+    assert await other.closed() == SESSION_ENDED
+    go.set()
+    assert await line.closed() == 3000
+
+
 async def test_the_word_of_a_session_that_the_socket_began_does_not_end_it(site, others):
     await settled(site, await site.talk(others.create("bob")))
 
