@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sockets_kit import UNKNOWN_TOKEN, act, answering, by_cookie, by_header, cookie_in
+from sockets_kit import UNKNOWN_TOKEN, act, answering, by_cookie, by_header, cookie_in, settled
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -29,7 +29,7 @@ def data(site):
 
 
 async def test_a_socket_loads_its_session_by_one_command(site, wire):
-    await (await site.talk(await site.manager.create("ada"))).ask("id")
+    await settled(site, await site.talk(await site.manager.create("ada")))
     session = await site.manager.create("bob", data={"a": "1"})
     with wire() as seen:
         line = await site.talk(session)
