@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
+from redisess_starlette.state import challenge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def _status_of(error: Exception) -> HTTPException | None:
         case SessionLimitReached():
             return HTTPException(403, "There are as many sessions of this user as are allowed.")
         case SessionGone():
-            return HTTPException(401, "This session has ended.")
+            return HTTPException(401, "This session has ended.", challenge())
         case _:
             return None
 

@@ -4,8 +4,8 @@ Each is `Annotated`, so `async def view(session: CurrentSession)` is all; the fu
 `dependency_overrides` takes. They share one session, and none of them talks to Redis.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, cast
+import asyncio
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from anyio import from_thread
 from fastapi import Depends, HTTPException, Security, WebSocketException
@@ -13,13 +13,14 @@ from fastapi.openapi import models
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
-from redisess_core.config import check_seconds
+from redisess_core import AsyncSession, Session
+from redisess_core.config import UserId, check_seconds
 from redisess_core.operation import Operation
 from redisess_core.store import AsyncStore
-from redisess_core.web import RequestSession
+from redisess_core.web import RequestSession, TransportName
 from redisess_starlette import helpers
-from redisess_starlette.session import StarletteSession
-from redisess_starlette.state import State, serving
+from redisess_starlette.session import StarletteExchange, StarletteSession
+from redisess_starlette.state import challenge, serving, token_header
 from redisess_starlette.websocket import SESSION_ENDED
 
 __all__ = [
@@ -38,45 +39,48 @@ __all__ = [
 T = TypeVar("T")
 
 
-class _Scheme(SecurityBase):
-    """Shows in OpenAPI where the token comes from, as the app's middleware is set; it reads nothing itself."""
+class _Cookie(SecurityBase):
+    """Shows in OpenAPI the cookie of the app that is being served; outside of a request, that of the defaults."""
 
-    def __init__(self, scheme_name: str, model_of: Callable[[State | None], models.SecurityBase]) -> None:
-        self.scheme_name = scheme_name
-        self._model_of = model_of
+    @property
+    def scheme_name(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is only read
+        """What OpenAPI calls it."""
+        return self._shown()[0]
 
     @property
     def model(self) -> models.SecurityBase:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is only read
-        """The scheme of the app that is being served; outside of a request, that of the defaults."""
-        return self._model_of(serving.get())
+        """What OpenAPI says of it."""
+        return self._shown()[1]
+
+    def _shown(self) -> tuple[str, models.SecurityBase]:
+        state = serving.get()
+        name = "__Host-session" if state is None else state.policy.name
+        return "SessionCookie", _key("cookie", name, "Set when a user signs in.")
 
     async def __call__(self) -> None:
         """Do nothing: the middleware has read the token."""
 
 
-def _cookie_model(state: State | None) -> models.SecurityBase:
-    name = "__Host-session" if state is None else state.policy.name
-    return _key(models.APIKeyIn.cookie, name, "Set when a user signs in.")
+class _Header(_Cookie):
+    """Shows in OpenAPI the header that a client without cookies sends; where there is none, the cookie once more."""
+
+    def _shown(self) -> tuple[str, models.SecurityBase]:
+        header, said = token_header(), "The session's token, of a client without cookies."
+        match header:
+            case None:
+                return super()._shown()
+            case "Authorization":
+                return "SessionToken", models.HTTPBearer(description=said)
+            case _:
+                return "SessionToken", _key("header", header, said)
 
 
-def _header_model(state: State | None) -> models.SecurityBase:
-    header = "Authorization" if state is None else state.transport.header
-    said = "The session's token, of a client without cookies."
-    match header:
-        case "Authorization":
-            return models.HTTPBearer(description=said)
-        case None:
-            return _cookie_model(state)
-        case _:
-            return _key(models.APIKeyIn.header, header, said)
-
-
-def _key(where: models.APIKeyIn, name: str, said: str) -> models.SecurityBase:
+def _key(where: Literal["cookie", "header"], name: str, said: str) -> models.SecurityBase:
     return models.APIKey.model_validate({"in": where, "name": name, "description": said})
 
 
-_cookie = _Scheme("SessionCookie", _cookie_model)
-_header = _Scheme("SessionToken", _header_model)
+_cookie = _Cookie()
+_header = _Header()
 
 
 async def current_session(
@@ -134,18 +138,54 @@ class _FromThread:
         self._store = store
 
     def execute(self, operation: Operation[T]) -> T:
+        if _in_event_loop():
+            raise RuntimeError("BlockingSession in `async def`, where it would wait for itself: take CurrentSession")
         return from_thread.run(self._store.execute, operation)
 
 
 class BlockingRequestSession(RequestSession):
-    """The session of a request in a worker thread, where `def` runs: what talks to Redis runs in the event loop."""
+    """The session of a request in a worker thread, where `def` runs: what talks to Redis runs in the event loop.
+
+    It has one state with the async session of the same request, by which everything is changed.
+    """
+
+    exchange: StarletteExchange
 
     def __init__(self, session: StarletteSession) -> None:
-        self.__dict__ = session.__dict__  # one state, of which this is another colour
+        self.__dict__ = session.__dict__
 
     @property
     def _store(self) -> _FromThread:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is only read
-        return _FromThread(self.manager.store)
+        return _FromThread(self.exchange.state.manager.store)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.exchange.session[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.exchange.session[key]
+
+    def login(
+        self, user_id: UserId, *, ttl: float | None = None, transport: TransportName | None = None, **fields: Any
+    ) -> None:
+        """Sign *user_id* in when the response is made, as `CurrentSession` does."""
+        self.exchange.session.login(user_id, ttl=ttl, transport=transport, **fields)
+
+    def logout(self) -> None:
+        """Sign out when the response is made: the session is killed, even if the view then raises."""
+        self.exchange.session.logout()
+
+    def rotate(self) -> None:
+        """Give the session a new token and id when the response is made."""
+        self.exchange.session.rotate()
+
+    def sessions(self) -> list[Session]:  # pyright: ignore[reportIncompatibleVariableOverride]  # a mark makes methods
+        """List this user's live sessions, most recently accessed first; of an anonymous session: none."""
+        return [self._blocking(each) for each in super().sessions()]
+
+    def _blocking(self, listed: AsyncSession) -> Session:
+        session = Session.__new__(Session)
+        vars(session).update(vars(listed), _store=self._store)
+        return session
 
 
 async def blocking_session(session: CurrentSession) -> BlockingRequestSession:
@@ -157,11 +197,17 @@ BlockingSession = Annotated[BlockingRequestSession, Depends(blocking_session)]
 """The session, for `def`: nothing is awaited."""
 
 
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _unauthorized(connection: HTTPConnection, detail: str) -> Exception:
     if connection.scope["type"] == "websocket" and "websocket.http.response" not in connection.scope.get(
         "extensions", {}
     ):
         return WebSocketException(SESSION_ENDED, detail)
-    state = serving.get()
-    by_bearer = state is None or state.transport.header == "Authorization"
-    return HTTPException(401, detail, {"WWW-Authenticate": "Bearer" if by_bearer else "APIKey"})
+    return HTTPException(401, detail, challenge())

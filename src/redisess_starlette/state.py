@@ -91,6 +91,18 @@ serving: ContextVar[State | None] = ContextVar("serving", default=None)
 """The state of the middleware that serves the current connection."""
 
 
+def token_header() -> str | None:
+    """Return where clients without cookies send their token to the app that is being served."""
+    state = serving.get()
+    header = "Authorization" if state is None else state.transport.header
+    return header.title() if header is not None and header.lower() == "authorization" else header
+
+
+def challenge() -> dict[str, str]:
+    """Return the header of a 401 that says how to authenticate (RFC 9110, section 15.5.2)."""
+    return {"WWW-Authenticate": "Bearer" if token_header() == "Authorization" else "APIKey"}
+
+
 def _check_max_age(value: object) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise TypeError(f"max_age: {value!r} given, whole seconds as an int wanted, or None")
