@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-SITES = ["flask"]
+SITES = ["flask", "starlette"]
 
 
 @pytest.fixture(params=SITES)

@@ -1,6 +1,5 @@
 """What happens around an endpoint: `yield` dependencies, background tasks, faults of Redis, refused sign-ins."""
 
-import inspect
 from typing import Annotated
 
 import pytest
@@ -10,8 +9,6 @@ from fastapi_kit import COOKIE, bearer, furnish, token_for
 
 from redisess_core import SessionGone, StoreUnavailable
 from redisess_starlette.fastapi import BlockingSession, CurrentSession, RequiredSession
-
-SCOPED = "scope" in inspect.signature(Depends).parameters
 
 
 def test_a_yield_dependency_writes_before_the_endpoint_and_reads_after_it(app, visit):
@@ -32,7 +29,6 @@ def test_a_yield_dependency_writes_before_the_endpoint_and_reads_after_it(app, v
     assert after == [("ada", 1), ("ada", 2)]
 
 
-@pytest.mark.skipif(not SCOPED, reason="before 0.121 FastAPI knows no scopes")
 def test_a_yield_dependency_of_the_function_writes_after_the_endpoint(app, visit):
     async def marking(session: CurrentSession):
         yield
@@ -47,7 +43,6 @@ def test_a_yield_dependency_of_the_function_writes_after_the_endpoint(app, visit
     assert client.get("/me").json()["data"] == {"after": "ada"}
 
 
-@pytest.mark.skipif(not SCOPED, reason="then the end of such a dependency came before the response")
 def test_a_write_after_the_response_is_an_error_that_names_save(app, visit):
     async def late(session: CurrentSession):
         yield
