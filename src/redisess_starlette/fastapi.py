@@ -4,7 +4,6 @@ Each is `Annotated`, so `async def view(session: CurrentSession)` is all; the fu
 `dependency_overrides` takes. They share one session, and none of them talks to Redis.
 """
 
-import asyncio
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from anyio import from_thread
@@ -15,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from redisess_core import AsyncSession, Session
 from redisess_core.config import UserId, check_seconds
+from redisess_core.loops import running_loop
 from redisess_core.operation import Operation
 from redisess_core.store import AsyncStore
 from redisess_core.web import RequestSession, TransportName
@@ -138,7 +138,7 @@ class _FromThread:
         self._store = store
 
     def execute(self, operation: Operation[T]) -> T:
-        if _in_event_loop():
+        if running_loop() is not None:
             raise RuntimeError("BlockingSession in `async def`, where it would wait for itself: take CurrentSession")
         return from_thread.run(self._store.execute, operation)
 
@@ -195,14 +195,6 @@ async def blocking_session(session: CurrentSession) -> BlockingRequestSession:
 
 BlockingSession = Annotated[BlockingRequestSession, Depends(blocking_session)]
 """The session, for `def`: nothing is awaited."""
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _unauthorized(connection: HTTPConnection, detail: str) -> Exception:
