@@ -17,7 +17,7 @@ import redis
 
 from support.both import COLOURS, open_manager
 from support.clock import FakeClock
-from support.server import Server
+from support.server import Server, patient
 from support.wire import watch
 
 if TYPE_CHECKING:
@@ -131,12 +131,11 @@ def make_manager(redis_url: str, colour: str, namespace: str) -> Iterator[Callab
     """Make managers of one colour in the test's namespace, closed at its end.
 
     Takes the manager's options, and `url` (another server's, or `memory://`), `client_options` (make the
-    client here, with them). Each async manager has an event loop of its own. All wait ten seconds for an answer
-    of the shared server, not one: machines that run tests are busy.
+    client here, with them). Each async manager has an event loop of its own. All are patient with the shared server.
     """
     with ExitStack() as ends:
 
-        def make(url: str = f"{redis_url}?socket_timeout=10", **options: Any) -> Any:
+        def make(url: str = patient(redis_url), **options: Any) -> Any:
             options.setdefault("namespace", namespace)
             return ends.enter_context(open_manager(colour, url, **options))
 

@@ -251,3 +251,8 @@ class Server:
         command = f"{getattr(self, 'binary', 'redis-server')} {' '.join(self.arguments)}".strip()
         said = self.output or "(nothing)"
         return NoServer(f"{command} is not running on port {self.port}. It said:\n{said}")
+
+
+def patient(url: str) -> str:
+    """Give the URL with ten seconds for an answer, where redisess gives one: machines that run tests are busy."""
+    return f"{url}?socket_timeout=10&socket_connect_timeout=10"

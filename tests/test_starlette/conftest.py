@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from starlette_kit import SITE, site
 
 from redisess_core import AsyncSessionManager, SessionManager
+from support.server import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def make_app(redis_url: str, namespace: str) -> Callable[..., Starlette]:
     """Make furnished apps, all in the test's namespace: `make_app(ttl=60, store=..., inside=[...])`."""
 
-    def make(store: Any = f"{redis_url}?socket_timeout=10", **options: Any) -> Starlette:
+    url = patient(redis_url)
+
+    def make(store: Any = url, **options: Any) -> Starlette:
         if not isinstance(store, AsyncSessionManager):
             options.setdefault("namespace", namespace)
         return site(store, **options)
@@ -55,7 +58,7 @@ def look(redis_url: str, namespace: str) -> Iterator[Callable[..., SessionManage
     """Look at what apps store: `look(clock=clock)` is a manager of the test's namespace, in blocking colour."""
     with ExitStack() as ends:
         yield lambda **options: ends.enter_context(
-            SessionManager(f"{redis_url}?socket_timeout=10", **{"namespace": namespace, **options})
+            SessionManager(patient(redis_url), **{"namespace": namespace, **options})
         )
 
 

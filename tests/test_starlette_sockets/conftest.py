@@ -11,6 +11,7 @@ import pytest
 from sockets_kit import LIVE_NAMESPACE, Live, Site
 
 from redisess_core import AsyncSessionManager, SessionManager
+from support.server import patient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,7 +32,7 @@ async def make_site(redis_url: str, namespace: str) -> AsyncIterator[Callable[..
     """Make sites; after the test, no socket may have left a task."""
     async with AsyncExitStack() as ends:
 
-        def make(url: str = f"{redis_url}?socket_timeout=10", manager: Any = None, **options: Any) -> Site:
+        def make(url: str = patient(redis_url), manager: Any = None, **options: Any) -> Site:
             if manager is None:
                 manager = AsyncSessionManager(url, namespace=namespace, **options.pop("manager_options", {}))
                 ends.push_async_callback(manager.aclose)
