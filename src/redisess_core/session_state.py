@@ -214,7 +214,7 @@ class SessionState:
 
     def rename(self, session_id: str) -> None:
         """Go on under the id that another process gave the session; its token is not known here."""
-        self._update(_session_id=session_id, _token=None)
+        self._update(_session_id=session_id, _token=None, _gone=False)
 
     def mark_gone(self) -> None:
         """Note that the session is no longer there."""

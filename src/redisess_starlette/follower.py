@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _AGAIN: Final = 1.0  # seconds until the next look, while Redis is away
 _GRACE: Final = 0.1  # seconds that the word of another rotation has to arrive, where the session is not found
+_PATIENCE: Final = 1.0  # seconds likewise, where the app waits for it
 _BRIEF: Final = 0.05  # seconds between two looks, at least
 _LONG: Final = 86_400.0  # and at most: event loops do not take an endless wait
 
@@ -29,7 +30,7 @@ class Follower:
         self._session, self._watch, self._end = session, watch, end
         self._followed: str | None = None
         self._early: list[SessionEvent] = []
-        self._look_now = asyncio.Event()
+        self._look_now, self._heard = asyncio.Event(), asyncio.Event()
         self._ended = self._stopped = False
         self._acting: asyncio.Task[None] | None = None
 
@@ -55,6 +56,15 @@ class Follower:
             if self._acting is None:
                 self.act()
 
+    async def goes_on(self, session_id: str) -> bool:
+        """Whether a session that is gone under this id has another now; the word of that may be on its way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while self._followed == session_id and not self._ended:
+                    self._heard.clear()
+                    await self._heard.wait()
+        return not self._ended and self._followed not in (None, session_id)
+
     async def stop(self) -> None:
         """Follow no more; an end that was noticed is carried through."""
         self._stopped = True
@@ -71,6 +81,7 @@ class Follower:
                 self._early.append(event)
                 return
             self._take(event)
+            self._heard.set()
         self._look_now.set()
 
     def _take(self, event: SessionEvent) -> None:

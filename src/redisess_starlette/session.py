@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
-from redisess_core import RedisessError
+from redisess_core import RedisessError, SessionGone
 from redisess_core.operation import Awaiting
 from redisess_core.steps import nothing
-from redisess_core.web import AsyncRequestSession, CookieChange, Exchange, Found, Source, TransportName
+from redisess_core.web import CookieChange, Exchange, Found, Source, TransportName
+from redisess_core.web.request_session import RequestSessionMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,19 +18,22 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from redisess_core.config import UserId
-    from redisess_core.operation import Steps
+    from redisess_core.operation import Plan, Steps
     from redisess_core.record import Changes
     from redisess_core.session_state import SessionState
     from redisess_core.web import CookiePolicy
     from redisess_core.web.transport import HeaderValues
+    from redisess_starlette.follower import Follower
     from redisess_starlette.state import State
 
+
+T = TypeVar("T")
 
 _DICT: Final[Any] = dict  # whose methods are untyped where nobody says of what it is one
 _log: Final = logging.getLogger("redisess")
 
 
-class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[misc]  # a mapping comes before the dict
+class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type: ignore[misc]  # a mapping comes before the dict
     """The session of a request or a WebSocket: a mapping of session data, with `user_id`, `login`, `save` and the rest.
 
     It is a dict, as Starlette's own is: what reads past its methods, such as encoders written in C, finds the data too.
@@ -53,8 +58,30 @@ class StarletteSession(AsyncRequestSession, dict[str, Any]):  # type: ignore[mis
         """Go on from *current*, where all that was wanted is stored now."""
         super().go_on(current, changes)
         self._fill()
-        if self.exchange.on_stored is not None:
-            self.exchange.on_stored(current)
+        if self.exchange.follower is not None:
+            self.exchange.follower.go_on(current)
+
+    def go_on_without(self) -> None:
+        """Go on from nothing: the session has ended."""
+        super().go_on_without()
+        self._fill()
+
+    @staticmethod
+    def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
+        async def method(self: StarletteSession, *args: Any, **kwargs: Any) -> Any:
+            asked_of = None if self.current is None else self.current.session_id
+            try:
+                return await self._run(plan(self, *args, **kwargs))
+            except SessionGone:  # or it was only rotated elsewhere, and this socket is about to hear of it
+                if asked_of is None or not await self.exchange.goes_on(asked_of):
+                    raise
+                return await self._run(plan(self, *args, **kwargs))
+
+        return method
+
+    async def _run(self, plan: Plan[T]) -> T:
+        async with self.exchange.turn:
+            return await super()._run(plan)
 
     def drop_changes(self) -> None:
         """Forget changes of data that were refused."""
@@ -120,10 +147,11 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
     """The exchange of a request or a WebSocket."""
 
     accepted = False  # a WebSocket, past the moment when a cookie could be sent
-    on_stored: Callable[[SessionState], None] | None = None
+    follower: Follower | None = None  # a WebSocket's
 
     def __init__(self, state: State, scope: Scope, headers: HeaderValues) -> None:
         self.state = state
+        self.turn = asyncio.Lock()  # tasks of one request may store at once: one after the other
         client, agents = scope.get("client"), headers("user-agent")
         super().__init__(
             state.manager,
@@ -135,6 +163,14 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
 
     def _find(self, state: State, headers: HeaderValues) -> Found:
         return state.transport.find(headers)
+
+    async def goes_on(self, session_id: str) -> bool:
+        """Whether a session that is gone goes on under another id."""
+        return self.follower is not None and await self.follower.goes_on(session_id)
+
+    async def _run(self, plan: Plan[T]) -> T:
+        async with self.turn:
+            return await super()._run(plan)
 
 
 class UnstoredExchange(StarletteExchange):

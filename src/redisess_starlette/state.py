@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ class State:
     )
 
     def __post_init__(self) -> None:
-        if self.skip is not None and not callable(self.skip):
-            raise TypeError(f"skip: {type(self.skip).__name__} given, a callable of the connection or None wanted")
+        if self.skip is not None and (not callable(self.skip) or inspect.iscoroutinefunction(self.skip)):
+            given = "a coroutine function" if callable(self.skip) else type(self.skip).__name__
+            raise TypeError(f"skip: {given} given, a callable of the connection that returns a bool wanted, or None")
         check_flag("rolling", self.rolling)
         check_flag("clear_site_data", self.clear_site_data)
 

@@ -25,7 +25,7 @@ def is_static(app: Any, scope: Scope) -> bool:
     """Whether *app* answers this request with a static file, and nothing between may look at the session.
 
     The first of its routes that takes the request decides. A `StaticFiles` of the application's own making may ask who
-    it is for, and so may any middleware that is not known here.
+    it is for, and so may any middleware, and any handler of a missing file, that is not known here.
     """
     routes: Sequence[BaseRoute] = getattr(app, "routes", ())
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -33,11 +33,17 @@ def is_static(app: Any, scope: Scope) -> bool:
         return False
     if not all(_looks_at_no_session(each) for each in getattr(app, "user_middleware", ())):
         return False
+    if not all(_is_stock(handler) for handler in getattr(app, "exception_handlers", {}).values()):
+        return False
     return _is_of_files(next((route for route in routes if route.matches(scope)[0] is Match.FULL), None))
 
 
 def _is_of_files(route: object) -> TypeGuard[Mount]:
     return isinstance(route, Mount) and type(route.app) is StaticFiles
+
+
+def _is_stock(handler: object) -> bool:
+    return getattr(handler, "__module__", "").partition(".")[0] in ("fastapi", "starlette")
 
 
 def _looks_at_no_session(middleware: Any) -> bool:

@@ -51,7 +51,7 @@ class _Socket:
         self._app = scope.get("app")  # a mounted app puts itself there
         self._accepted = self._closed = self._ended = False
         self._follower = Follower(exchange.session, state.watch(), self._end)
-        exchange.on_stored = self._follower.go_on
+        exchange.follower = self._follower
 
     async def serve(self, app: ASGIApp) -> None:
         try:
@@ -60,7 +60,8 @@ class _Socket:
                     await app(self._scope, self.receive, self.send)
             except WebSocketDisconnect:  # most apps leave it to the server
                 await self._finish()
-                raise
+                if not self._ended:
+                    raise
             except _ClosedError:
                 pass
             await self._finish()
@@ -101,9 +102,18 @@ class _Socket:
                 say(self._state, self._exchange, message)
                 await self._send(message)
             case _:
-                if self._ended:
-                    raise _ClosedError("the session has ended")
+                await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        if not self._ended:
+            try:
                 await self._send(message)
+            except Exception:
+                if not self._ended:
+                    raise
+            else:
+                return
+        raise _ClosedError("the session has ended")  # also where the close overtook this message, whatever servers say
 
     async def _open(self) -> bool:
         """Load the session, if there is one to load; return whether the app is to go on."""

@@ -155,6 +155,15 @@ def test_a_static_file_has_a_session_where_somebody_may_look_at_it(
     assert cost("/static/style.css", send_token(token), client=client) == commands
 
 
+def test_a_page_for_missing_files_may_look_at_the_session(make_app, browse, files, token):
+    async def missing(request, error):
+        return Response(f"Sorry, {request.session.user_id}", 404)
+
+    client = browse(make_app(routes=[Mount("/static", files)], app={"exception_handlers": {404: missing}}))
+    response = client.get("/static/none.css", headers=send_token(token))
+    assert (response.status_code, response.text) == (404, "Sorry, ada")
+
+
 def test_static_files_of_the_applications_own_making_have_a_session(make_app, browse, tmp_path, files, cost, token):
     class Members(StaticFiles):
         async def get_response(self, path, scope):

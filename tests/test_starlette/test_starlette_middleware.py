@@ -60,6 +60,7 @@ def test_a_store_that_is_none_is_refused_with_what_is_wanted(redis_url, store, e
         ({"max_age": True}, TypeError, "max_age: True given"),
         ({"max_age": "60"}, TypeError, "max_age: '60' given"),
         ({"skip": "/static"}, TypeError, "skip: str given"),
+        ({"skip": asyncio.sleep}, TypeError, "skip: a coroutine function given"),
         ({"header": ""}, ValueError, "header"),
         ({"header": "X Auth"}, ValueError, "header"),
         ({"header": "Cookie"}, ValueError, "header"),

@@ -352,3 +352,76 @@ def test_the_first_requests_of_a_process_may_come_all_at_once(make_app, token):
 
     assert [answer.json()["user"] for answer in asyncio.run(visits())] == ["lovelace"] * 20
     assert visit(make_app(), "/me", send_token(token)).json()["user"] == "lovelace"
+
+
+# What tasks of one request do at once
+
+WHILE_SAVING = {
+    "logout": (lambda session: session.logout(), None),
+    "clear": (lambda session: session.clear(), None),
+    "another user": (lambda session: session.login("bob"), "bob"),
+    "the same user": (lambda session: session.login("lovelace"), "lovelace"),
+    "rotation": (lambda session: session.rotate(), "lovelace"),
+}
+BEFORE = {
+    "a write": lambda session: session.update(early=1),
+    "a rotation": lambda session: session.rotate(),
+    "a sign-in": lambda session: session.login("eve"),
+    "a sign-out": lambda session: session.logout(),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("asked", WHILE_SAVING)
+async def test_what_is_asked_for_while_a_save_is_under_way_is_not_lost(app, sessions, token, before, asked):
+    act, user = WHILE_SAVING[asked]
+    if before == "a sign-in" and asked == "rotation":
+        user = "eve"
+    if before == "a sign-out" and asked == "rotation":
+        user = None
+    seen = []
+
+    async def view(request):
+        session = current_session(request)
+        BEFORE[before](session)
+        saving = asyncio.ensure_future(session.save())
+        await asyncio.sleep(0)
+        act(session)
+        seen.append((session.user_id, session.token))
+        await saving
+        assert (session.user_id, session.token) == seen[0]
+        return "done"
+
+    serves(app, view)
+    response = await ask(app, "/", send_token(token))
+    (cookie,) = cookies_set(response)
+    assert seen[0][0] == user
+    assert sessions.authenticate(token) is None
+    if user is None:
+        assert cookie.removes
+        assert sessions.count() == 0
+    else:
+        assert cookie.value == seen[0][1]
+        assert sessions.authenticate(cookie.value).user_id == user
+        assert sessions.count() == 1
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_tasks_that_save_a_new_session_at_once_make_one(app, sessions, awaited):
+    tasks = []
+
+    async def note(session, key):
+        session[key] = 1
+        await session.save()
+
+    async def view(request):
+        tasks.extend(asyncio.ensure_future(note(request.session, f"k{number}")) for number in range(8))
+        await (asyncio.gather(*tasks) if awaited else asyncio.sleep(0))
+        return "done"
+
+    serves(app, view)
+    response = await ask(app, "/")
+    await asyncio.gather(*tasks, return_exceptions=True)
+    (cookie,) = cookies_set(response)
+    assert sessions.count() == 1
+    assert sessions.authenticate(cookie.value).data == {f"k{number}": 1 for number in range(8)}

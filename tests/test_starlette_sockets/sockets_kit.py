@@ -172,7 +172,7 @@ async def listeners(site: Site) -> int:
 
 def followers(site: Site) -> list[Follower]:
     """Give what follows the sessions of this site's open sockets."""
-    found = [it for it in gc.get_objects() if isinstance(it, Follower)]
+    found = [it for it in gc.get_objects() if type(it) is Follower]  # a proxy of what is gone cannot be asked more
     return [it for it in found if it._watch._manager is site.manager and it._followed is not None]
 
 

@@ -7,7 +7,19 @@ import math
 
 import pytest
 from anyio import create_task_group, fail_after
-from sockets_kit import SECONDS, Line, act, answering, by_cookie, by_header, follower_of, followers, settled, until
+from sockets_kit import (
+    SECONDS,
+    Line,
+    act,
+    answering,
+    by_cookie,
+    by_header,
+    follower_of,
+    followers,
+    listeners,
+    settled,
+    until,
+)
 from starlette.websockets import WebSocketState
 
 from redisess_core import EventKind, SessionEvent, SessionGone, SessionManager
@@ -569,3 +581,27 @@ async def test_a_save_in_a_session_that_was_killed_says_so(site, others, monkeyp
     assert await line.closed() == SESSION_ENDED
     assert said == [session.session_id]
     assert not others.exists(session.session_id)
+
+
+@pytest.mark.parametrize("do", ["touch", "save", "sessions"])
+async def test_a_socket_that_asks_redis_before_it_has_heard_of_a_rotation_goes_on(site, others, do):
+    session = others.create("ada")
+
+    async def view(websocket):
+        await websocket.accept()
+        await websocket.receive_text()
+        others.rotate(others.get(session.session_id))  # as another tab does
+        websocket.session["a"] = 1
+        await getattr(websocket.session, do)()
+        await websocket.send_text("still here")
+        await websocket.receive_text()
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    await until(lambda: listeners(site))
+    assert await line.ask("go") == "still here"
+    (rotated,) = others.list_user_sessions("ada")
+    assert rotated.session_id != session.session_id
+    assert others.get(rotated.session_id).data == {"a": 1}
+    others.kill_user("ada")
+    assert await line.closed() == SESSION_ENDED

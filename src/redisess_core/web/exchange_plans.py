@@ -38,10 +38,12 @@ class ExchangePlans(Generic[R]):
 
     def saving(self) -> Steps[bool]:
         """Plan what waits, at most one operation; return whether there was one. What is refused waits no longer."""
+        self.session.store()
         try:
             return (yield from self._saving())
         except SessionLimitReached:
-            self.session.drop_sign_in()
+            if not self.session.asked_meanwhile:
+                self.session.drop_sign_in()
             raise
         except SessionDataTooLarge:
             self.session.drop_changes()
@@ -172,7 +174,7 @@ class ExchangePlans(Generic[R]):
             self._happened(EventKind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
         self.outcome.signed_out = self.outcome.signed_out or signed_out
-        self.session.begin(None)
+        self.session.go_on_without()
 
     def forget_cookie(self) -> None:
         """Note a sign-out where no session lives: a cookie that was sent names none, and is removed."""

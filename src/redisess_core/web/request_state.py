@@ -44,6 +44,7 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.closed = False
         self._modified = False
         self.accessed = False
+        self._asked = self._asked_before = 0  # sign-ins, sign-outs and rotations; of these, those now being stored
         self.begin()
 
     def start(self, current: SessionState | None) -> None:
@@ -56,16 +57,41 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.current = current
         self._data = RequestData({} if current is None or leaving else data_of(current.stored_fields))
         self._want_nothing()
-        self.leaving = leaving and current is not None
+        self._wants_out = leaving
+
+    def store(self) -> None:
+        """Begin to store what is wanted now: what is asked for until that is done still waits then."""
+        self._asked_before = self._asked
 
     def go_on(self, current: SessionState, changes: Changes) -> None:
-        """Go on from *current*, where all that was wanted is stored now, *changes* of data with it."""
+        """Go on from *current*, where what was wanted is stored now, *changes* of data with it."""
         self.current = current
-        self._data.rebase(changes, data_of(current.stored_fields))
-        self._want_nothing()
+        if not (self.asked_meanwhile and self._wants_out):
+            self._data.rebase(changes, data_of(current.stored_fields))
+        if not self.asked_meanwhile:
+            self._want_nothing()
+
+    def go_on_without(self) -> None:
+        """Go on from nothing: the session has ended."""
+        if not self._wants_out and not self.asked_meanwhile:
+            self.begin(None)
+            return
+        self.current = None  # what the data holds was put there after the sign-out
+        if not self.asked_meanwhile:
+            self._want_nothing()
+
+    @property
+    def asked_meanwhile(self) -> bool:
+        """Whether a sign-in, a sign-out or a rotation was asked for while what was wanted before is being stored."""
+        return self._asked != self._asked_before
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the session that is stored is to end."""
+        return self._wants_out and self.current is not None
 
     def _want_nothing(self) -> None:
-        self.leaving = False
+        self._wants_out = False
         self.sign_in: SignIn | None = None
         self.new_token: str | None = None
         self.wanted_ttl: float | None = None
@@ -245,12 +271,14 @@ class RequestSessionState(MutableMapping[str, Any]):
         left_before = self.leaving and not (self.sign_in and self.sign_in.implies_sign_out)
         if self.user_id not in (None, user):
             self.begin(self.current, leaving=True)
+        self._asked += 1
         self.sign_in = SignIn(user, ttl, encoded, transport, implies_sign_out=self.leaving and not left_before)
         self.new_token = manager.new_token(user)
 
     def logout(self) -> None:
         """Sign out: the session is killed, even when the view then raises, and its cookie removed."""
         self._write()
+        self._asked += 1
         self.begin(self.current, leaving=True)
         if not self.leaving:
             self.exchange.forget_cookie()
@@ -259,6 +287,7 @@ class RequestSessionState(MutableMapping[str, Any]):
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
         self._write()
         if self.current is not None and not self.leaving and self.sign_in is None:
+            self._asked += 1
             self.new_token = self.exchange.manager.new_token(self.current.user_id, beside=self.current.session_id)
 
     # For the exchange and the adapters
