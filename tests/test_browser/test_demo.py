@@ -365,5 +365,6 @@ SEEN = """() => {
 
 def looked_at(page, name):
     """Nothing scrolls sideways, every text stands out from what is behind it, everything to press can be hit."""
+    page.wait_for_load_state("load")  # a page is there before its style sheet is
     shoot(page, name)
     assert page.evaluate(SEEN) == {"faint": [], "small": [], "beyond": 0}, name
