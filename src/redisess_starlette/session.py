@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from redisess_core import RedisessError, SessionGone
+from redisess_core.loops import running_loop
 from redisess_core.operation import Awaiting
 from redisess_core.steps import nothing
 from redisess_core.web import CookieChange, Exchange, Found, Source, TransportName
@@ -80,6 +81,8 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
         return method
 
     async def _run(self, plan: Plan[T]) -> T:
+        if running_loop() is None:  # trio: it comes here once more, in a loop of its own
+            return await super()._run(plan)
         async with self.exchange.turn:
             return await super()._run(plan)
 
@@ -169,6 +172,8 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
         return self.follower is not None and await self.follower.goes_on(session_id)
 
     async def _run(self, plan: Plan[T]) -> T:
+        if running_loop() is None:  # likewise
+            return await super()._run(plan)
         async with self.turn:
             return await super()._run(plan)
 
