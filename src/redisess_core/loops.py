@@ -1,12 +1,13 @@
-"""Event loops: redis-py knows those of asyncio; a task of trio's has to go to one."""
+"""Event loops: a client lives as long as its own; redis-py knows asyncio's, to which a task of trio's has to go."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -24,3 +25,39 @@ async def in_its_own_loop(function: Callable[[Any], Coroutine[Any, Any, T]], arg
     import trio  # noqa: PLC0415  only whoever runs in it gets here
 
     return await trio.to_thread.run_sync(lambda: asyncio.run(function(argument)))
+
+
+class LoopClient:
+    """A client of the running event loop, closed when that ends, where nobody closes it before.
+
+    A loop keeps note of the async generators that begin in it (PEP 525), and whoever ends it with
+    `shutdown_asyncgens()`, as `asyncio.run` and servers do, closes them: so one that does nothing but wait for its end
+    is told of the loop's. Of a loop that only stops, nobody is told: there `abandon()` is left.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._lifetime = self._live()
+        with suppress(StopIteration):  # begun without a task: its first step waits for nothing
+            self._lifetime.__anext__().__await__().__next__()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client, in its loop."""
+        await self._lifetime.aclose()
+
+    def abandon(self) -> None:
+        """Drop the client of a closed loop: nothing can be awaited there, so its sockets are closed from here."""
+        pool = self.client.connection_pool
+        for connection in [*pool._available_connections, *pool._in_use_connections]:  # redis-py has no public way
+            writer, connection._writer, connection._reader = connection._writer, None, None
+            transport: Any = getattr(writer, "transport", None)
+            open_socket = getattr(transport, "_sock", None)
+            if open_socket is not None:
+                open_socket.close()
+                transport._sock, transport._closing = None, True  # or finalizers warn of what was just done

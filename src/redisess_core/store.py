@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import weakref
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import (
@@ -25,13 +25,11 @@ from redis.exceptions import (
 from redisess_core import connect
 from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
 from redisess_core.keys import layout_key
-from redisess_core.loops import in_its_own_loop, running_loop
+from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
 from redisess_core.operation import Operation
 from redisess_core.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from redisess_core.events import AsyncEvents, Events
 
 T = TypeVar("T")
@@ -157,7 +155,7 @@ class AsyncStore:
             connect.check_url(self._url)
         self._client = None if isinstance(client, str) else client
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
         self._lock = threading.Lock()
         self._first = first
         self._checked = False
@@ -179,8 +177,8 @@ class AsyncStore:
     def _connect(self, loop: asyncio.AbstractEventLoop) -> Any:
         with self._lock:
             for closed in [known for known in self._clients if known.is_closed()]:
-                _abandon(self._clients.pop(closed).client)
-            known = self._clients[loop] = _LoopClient(connect.connect_async(self._url or ""))
+                self._clients.pop(closed).abandon()
+            known = self._clients[loop] = LoopClient(connect.connect_async(self._url or ""))
         return known.client
 
     def _own_loop(self, loop: asyncio.AbstractEventLoop) -> Any:
@@ -267,27 +265,7 @@ class AsyncStore:
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(known.aclose(), loop)
             else:
-                _abandon(known.client)
-
-
-class _LoopClient:
-    """A client of the running event loop: it is closed with that, where nobody closes it before."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        # A loop that ends closes the async generators that were begun in it.
-        self._lifetime = self._live()
-        with suppress(StopIteration):
-            self._lifetime.__anext__().__await__().__next__()
-
-    async def _live(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self.client.aclose()
-
-    async def aclose(self) -> None:
-        await self._lifetime.aclose()
+                known.abandon()
 
 
 def reply_options(client: Any) -> dict[str, bool]:
@@ -318,15 +296,3 @@ def payload_of(message: Any, encoder: Any) -> bytes | None:
         return None
     payload: bytes = encoder.encode(message["data"])
     return payload
-
-
-def _abandon(client: Any) -> None:
-    """Drop a client whose loop has closed: nothing can be awaited there, so its sockets are closed from here."""
-    pool = client.connection_pool
-    for connection in [*pool._available_connections, *pool._in_use_connections]:  # redis-py has no public way
-        writer, connection._writer, connection._reader = connection._writer, None, None
-        transport: Any = getattr(writer, "transport", None)
-        open_socket = getattr(transport, "_sock", None)
-        if open_socket is not None:
-            open_socket.close()
-            transport._sock, transport._closing = None, True  # or finalizers warn of what was just done

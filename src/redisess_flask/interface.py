@@ -47,8 +47,6 @@ _CONTEXT: Final[LocalProxy[object]] = vars(flask.globals).get("request_ctx", fla
 _EXCHANGE: Final = "redisess.exchange"  # its place in a request's environ
 
 _SAFE_IN_PATH: Final = "%!$&'()*+,/:=@"  # a path's characters in a URL, and what is encoded already
-_CLEARED: Final = '"cache", "cookies", "storage"'
-_CLEARED_BESIDE_COOKIE: Final = '"cache", "storage"'  # of the session that follows
 _log: Final = logging.getLogger("redisess")
 
 
@@ -201,9 +199,8 @@ class RedisessInterface(SessionInterface):
             self._send_cookie(app, exchange, response)
         if outcome.token_shown:
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
-        if outcome.signed_out and state_of(app).clear_site_data:
-            sets_cookie = outcome.cookie is CookieChange.SET
-            response.headers["Clear-Site-Data"] = _CLEARED_BESIDE_COOKIE if sets_cookie else _CLEARED
+        if state_of(app).clear_site_data and (cleared := outcome.clear_site_data):
+            response.headers["Clear-Site-Data"] = cleared
         exchange.tell()
 
     def _send_cookie(self, app: Flask, exchange: FlaskExchange, response: Response) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from redisess_core.web import CookieChange, cache_control_for_token, merge_vary
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from redisess_starlette.state import State
 
 Headers = list[tuple[bytes, bytes]]
-
-_CLEARED: Final = b'"cache", "cookies", "storage"'
-_CLEARED_BESIDE_COOKIE: Final = b'"cache", "storage"'  # of the session that follows
 
 
 def say(state: State, exchange: StarletteExchange, message: Message) -> None:
@@ -35,9 +32,8 @@ def say(state: State, exchange: StarletteExchange, message: Message) -> None:
     if outcome.token_shown:
         said = _values(headers, b"cache-control")
         _put(headers, b"cache-control", cache_control_for_token(", ".join(said) if said else None))
-    if outcome.signed_out and state.clear_site_data:
-        sets_cookie = outcome.cookie is CookieChange.SET
-        headers.append((b"clear-site-data", _CLEARED_BESIDE_COOKIE if sets_cookie else _CLEARED))
+    if state.clear_site_data and (cleared := outcome.clear_site_data):
+        headers.append((b"clear-site-data", cleared.encode("latin-1")))
 
 
 @lru_cache(maxsize=64)  # an app says but few things

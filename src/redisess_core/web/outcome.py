@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from redisess_core.events import EventKind
+
+
+_CLEARED: Final = '"cache", "cookies", "storage"'
+_CLEARED_BESIDE_COOKIE: Final = '"cache", "storage"'  # of the session that follows
 
 
 class CookieChange(Enum):
@@ -39,4 +43,11 @@ class Outcome:
     token_shown: bool = False  # a new token goes out, in a cookie or by the view's own hand: keep it out of caches
     signed_out: bool = False
     accessed: bool = False
-    happened: list[Happening] = field(default_factory=lambda: [])  # noqa: PIE807  a list of no type is of unknown ones
+    happened: list[Happening] = field(default_factory=list[Happening])
+
+    @property
+    def clear_site_data(self) -> str | None:
+        """The value of `Clear-Site-Data`, if the client was signed out."""
+        if not self.signed_out:
+            return None
+        return _CLEARED_BESIDE_COOKIE if self.cookie is CookieChange.SET else _CLEARED
