@@ -4,6 +4,8 @@ Each is `Annotated`, so `async def view(session: CurrentSession)` is all; the fu
 `dependency_overrides` takes. They share one session, and none of them talks to Redis.
 """
 
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from anyio import from_thread
@@ -15,9 +17,10 @@ from starlette.requests import HTTPConnection
 from redisess_core import AsyncSession, Session
 from redisess_core.config import UserId, check_seconds
 from redisess_core.loops import running_loop
-from redisess_core.operation import Operation
+from redisess_core.operation import Blocking, Operation, Plan
 from redisess_core.store import AsyncStore
-from redisess_core.web import RequestSession, TransportName
+from redisess_core.web import TransportName
+from redisess_core.web.request_session import RequestSessionMethods
 from redisess_starlette import helpers
 from redisess_starlette.session import StarletteExchange, StarletteSession
 from redisess_starlette.state import challenge, serving, token_header
@@ -131,22 +134,28 @@ CurrentUser = Annotated[str, Depends(current_user)]
 """The id of the user who is signed in; else 401."""
 
 
-class _FromThread:
-    """Runs an operation of a worker thread in the event loop that the thread works for."""
+def _in_event_loop(function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+    """Call and await *function* in the event loop that this worker thread works for."""
+    if running_loop() is not None:
+        raise RuntimeError("BlockingSession in `async def`, where it would wait for itself: take CurrentSession")
+    return from_thread.run(partial(function, *args, **kwargs))
+
+
+class _StoreFromThread:
+    """Runs an operation of a worker thread in the event loop."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
 
-    def execute(self, operation: Operation[T]) -> T:
-        if running_loop() is not None:
-            raise RuntimeError("BlockingSession in `async def`, where it would wait for itself: take CurrentSession")
-        return from_thread.run(self._store.execute, operation)
+    def execute(self, operation: Operation[Any]) -> Any:
+        return _in_event_loop(self._store.execute, operation)
 
 
-class BlockingRequestSession(RequestSession):
-    """The session of a request in a worker thread, where `def` runs: what talks to Redis runs in the event loop.
+class BlockingRequestSession(RequestSessionMethods, Blocking):
+    """The session of a request in a worker thread, where `def` runs.
 
-    It has one state with the async session of the same request, by which everything is changed.
+    It has one state with the async session of the same request, by which everything is changed: what talks to Redis is
+    that one's, called in the event loop.
     """
 
     exchange: StarletteExchange
@@ -154,9 +163,12 @@ class BlockingRequestSession(RequestSession):
     def __init__(self, session: StarletteSession) -> None:
         self.__dict__ = session.__dict__
 
-    @property
-    def _store(self) -> _FromThread:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is only read
-        return _FromThread(self.exchange.state.manager.store)
+    @staticmethod
+    def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
+        def method(self: "BlockingRequestSession", *args: Any, **kwargs: Any) -> Any:
+            return _in_event_loop(getattr(self.exchange.session, plan.__name__), *args, **kwargs)
+
+        return method
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.exchange.session[key] = value
@@ -180,11 +192,11 @@ class BlockingRequestSession(RequestSession):
 
     def sessions(self) -> list[Session]:  # pyright: ignore[reportIncompatibleVariableOverride]  # a mark makes methods
         """List this user's live sessions, most recently accessed first; of an anonymous session: none."""
-        return [self._blocking(each) for each in super().sessions()]
+        return [self._blocking(each) for each in _in_event_loop(self.exchange.session.sessions)]
 
     def _blocking(self, listed: AsyncSession) -> Session:
         session = Session.__new__(Session)
-        vars(session).update(vars(listed), _store=self._store)
+        vars(session).update(vars(listed), _store=_StoreFromThread(self.exchange.state.manager.store))
         return session
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from redisess_starlette.session import StarletteSession
     from redisess_starlette.watch import Watch
 
+_log: Final = logging.getLogger("redisess")
 _AGAIN: Final = 1.0  # seconds until the next look, while Redis is away
 _GRACE: Final = 0.1  # seconds that the word of another rotation has to arrive, where the session is not found
 _PATIENCE: Final = 1.0  # seconds likewise, where the app waits for it
@@ -122,8 +124,14 @@ class Follower:
                 found = None if session_id is None else await get(session_id, touch=False)
                 if found is not None:
                     return found.expires_in
-        except RedisessError:
+        except Exception as error:  # noqa: BLE001  whatever it is, the socket must not stay open for good
+            _log.warning(
+                "a WebSocket's session could not be looked at, and it stays open: %s",
+                error,
+                exc_info=not isinstance(error, RedisessError),
+            )
             return _AGAIN
         await asyncio.sleep(_GRACE)
         self._ended = self._ended or self._followed == followed
+        self._heard.set()
         return 0

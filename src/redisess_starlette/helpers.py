@@ -33,7 +33,7 @@ def session_of(connection: HTTPConnection) -> StarletteSession:
 
 def manager(connection: HTTPConnection) -> AsyncSessionManager:
     """Return the session manager of the app that serves this connection."""
-    return current_session(connection).exchange.state.manager
+    return session_of(connection).exchange.state.manager
 
 
 def login(
@@ -44,7 +44,7 @@ def login(
     transport: TransportName | None = None,
     **fields: Any,
 ) -> None:
-    """Sign *user_id* in when the response is made: a new token, and the session is that user's.
+    """Sign *user_id* in when the response is made, or a socket accepted: a new token, and the session is that user's.
 
     *ttl* in seconds; *transport* "header" for a client that reads the session's `token` and gets no cookie; *fields*:
     additional fields.
@@ -53,7 +53,10 @@ def login(
 
 
 def logout(connection: HTTPConnection) -> None:
-    """Sign out when the response is made: the session is killed, even if the view then raises."""
+    """Sign out when the response is made: the session is killed, even if the view then raises.
+
+    In an accepted WebSocket: at the next `save()`, or at its close. `logout_everywhere` does not wait.
+    """
     current_session(connection).logout()
 
 

@@ -32,8 +32,8 @@ class RedisessMiddleware:
     manager can be given. *session_cookie* None: `__Host-session` where the attributes allow that, else `session`.
     *max_age* is the cookie's, in seconds: None for the browser's session; 0 or less: nothing is stored. A positive one
     is also the idle timeout, unless *ttl* says otherwise. *rolling* sends the cookie anew with every response.
-    *header*: where clients without cookies send their token, None: nowhere. *skip* is asked for each connection with a
-    token. Wrong arguments raise `TypeError` or `ValueError` here, when the app starts.
+    *header*: where clients without cookies send their token, None: nowhere. *skip* is asked for each connection. Wrong
+    arguments raise `TypeError` or `ValueError` here, when the app starts.
     """
 
     def __init__(
@@ -77,16 +77,19 @@ class RedisessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
-        serving.set(self._state)
-        match scope["type"]:
-            case "http":
-                await serve_request(self.app, self._state, scope, receive, send)
-            case "websocket":
-                await serve_socket(self.app, self._state, scope, receive, send)
-            case "lifespan":
-                await self._live(scope, receive, send)
-            case _:
-                await self.app(scope, receive, send)
+        before = serving.set(self._state)
+        try:
+            match scope["type"]:
+                case "http":
+                    await serve_request(self.app, self._state, scope, receive, send)
+                case "websocket":
+                    await serve_socket(self.app, self._state, scope, receive, send)
+                case "lifespan":
+                    await self._live(scope, receive, send)
+                case _:
+                    await self.app(scope, receive, send)
+        finally:
+            serving.reset(before)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the namespace before the app says that it has started; close after it has ended, or failed."""
@@ -101,7 +104,10 @@ class RedisessMiddleware:
                     pass
             await send(message)
 
-        await self.app(scope, receive, tell)
+        try:
+            await self.app(scope, receive, tell)
+        finally:  # an app may end without a word
+            await self._state.aclose()
 
     async def _look(self) -> None:
         """Find out now what would be wrong at the first request; that Redis is away may pass."""

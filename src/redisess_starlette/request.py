@@ -61,7 +61,10 @@ class _Request:
     async def _open(self) -> None:
         """Open the session, if there is one to open; what answers that this failed can use it: it is empty."""
         exchange = self._exchange
-        if exchange.found.token is None or is_static(self._app, self._scope) or self._state.skips(self._scope):
+        if self._state.skips(self._scope):
+            exchange.skip()
+            return
+        if exchange.found.token is None or is_static(self._app, self._scope):
             return
         try:
             await exchange.open()
@@ -80,7 +83,8 @@ class _Request:
             return
         if message["type"] == "http.response.start" and not self._started:
             try:
-                await self._exchange.close()
+                with CancelScope(shield=True):  # the client may have left: what it asked for is stored all the same
+                    await self._exchange.close()
             except Exception as error:
                 await self._answer(error)
                 self._answered = True

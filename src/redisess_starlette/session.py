@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
+from anyio import Lock
+
 from redisess_core import RedisessError, SessionGone
-from redisess_core.loops import running_loop
 from redisess_core.operation import Awaiting
 from redisess_core.steps import nothing
 from redisess_core.web import CookieChange, Exchange, Found, Source, TransportName
@@ -72,19 +72,13 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
         async def method(self: StarletteSession, *args: Any, **kwargs: Any) -> Any:
             asked_of = None if self.current is None else self.current.session_id
             try:
-                return await self._run(plan(self, *args, **kwargs))
+                return await self.exchange.in_turn(plan(self, *args, **kwargs))
             except SessionGone:  # or it was only rotated elsewhere, and this socket is about to hear of it
                 if asked_of is None or not await self.exchange.goes_on(asked_of):
                     raise
-                return await self._run(plan(self, *args, **kwargs))
+                return await self.exchange.in_turn(plan(self, *args, **kwargs))
 
         return method
-
-    async def _run(self, plan: Plan[T]) -> T:
-        if running_loop() is None:  # trio: it comes here once more, in a loop of its own
-            return await super()._run(plan)
-        async with self.exchange.turn:
-            return await super()._run(plan)
 
     def drop_changes(self) -> None:
         """Forget changes of data that were refused."""
@@ -136,7 +130,7 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
 
     def rotate(self) -> None:
         """Give the session a new token and id; the old one is dead at once. Nothing where nothing is stored."""
-        if not self.exchange.by_header:
+        if self.current is not None and not self.exchange.by_header:
             self._need_cookie("rotate")
         super().rotate()
 
@@ -154,7 +148,7 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
 
     def __init__(self, state: State, scope: Scope, headers: HeaderValues) -> None:
         self.state = state
-        self.turn = asyncio.Lock()  # tasks of one request may store at once: one after the other
+        self._turn = Lock(fast_acquire=True)
         client, agents = scope.get("client"), headers("user-agent")
         super().__init__(
             state.manager,
@@ -171,11 +165,21 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
         """Whether a session that is gone goes on under another id."""
         return self.follower is not None and await self.follower.goes_on(session_id)
 
-    async def _run(self, plan: Plan[T]) -> T:
-        if running_loop() is None:  # likewise
-            return await super()._run(plan)
-        async with self.turn:
-            return await super()._run(plan)
+    @staticmethod
+    def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
+        async def method(self: StarletteExchange, *args: Any, **kwargs: Any) -> Any:
+            return await self.in_turn(plan(self, *args, **kwargs))
+
+        return method
+
+    async def in_turn(self, plan: Plan[T]) -> T:
+        """Run *plan* after what other tasks of this request have asked for: else two would store the same twice."""
+        async with self._turn:
+            return await self._run(plan)
+
+    def skip(self) -> None:
+        """Let nobody see a session: the application wants none opened here."""
+        self.session.opened = False
 
 
 class UnstoredExchange(StarletteExchange):

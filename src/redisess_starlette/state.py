@@ -59,9 +59,7 @@ class State:
     )
 
     def __post_init__(self) -> None:
-        if self.skip is not None and (not callable(self.skip) or inspect.iscoroutinefunction(self.skip)):
-            given = "a coroutine function" if callable(self.skip) else type(self.skip).__name__
-            raise TypeError(f"skip: {given} given, a callable of the connection that returns a bool wanted, or None")
+        _check_skip(self.skip)
         check_flag("rolling", self.rolling)
         check_flag("clear_site_data", self.clear_site_data)
 
@@ -72,7 +70,14 @@ class State:
 
     def skips(self, scope: Scope) -> bool:
         """Whether the application wants no session opened for this connection."""
-        return self.skip is not None and bool(self.skip(HTTPConnection(scope)))
+        if self.skip is None:
+            return False
+        answer: object = self.skip(HTTPConnection(scope))
+        if inspect.isawaitable(answer):  # which would be true of every connection
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise TypeError(f"skip: a {type(answer).__name__} returned, a bool wanted: nothing is awaited there")
+        return bool(answer)
 
     def watch(self) -> Watch:
         """Return what watches the sessions of this loop's sockets."""
@@ -84,7 +89,10 @@ class State:
         return self._watches[loop]
 
     async def aclose(self) -> None:
-        """Close what was opened here."""
+        """End the subscription of this loop's sockets, and close what was opened here."""
+        loop = running_loop()
+        if loop is not None and loop in self._watches:
+            await self._watches[loop].aclose()
         if self.owns_manager:
             await self.manager.aclose()
 
@@ -103,6 +111,13 @@ def token_header() -> str | None:
 def challenge() -> dict[str, str]:
     """Return the header of a 401 that says how to authenticate (RFC 9110, section 15.5.2)."""
     return {"WWW-Authenticate": "Bearer" if token_header() == "Authorization" else "APIKey"}
+
+
+def _check_skip(skip: object) -> None:
+    awaits = inspect.iscoroutinefunction(skip) or inspect.iscoroutinefunction(getattr(type(skip), "__call__", None))  # noqa: B004  whether its call is awaited
+    if skip is not None and (awaits or not callable(skip)):
+        given = "a coroutine function" if awaits else type(skip).__name__
+        raise TypeError(f"skip: {given} given, a callable of the connection that returns a bool wanted, or None")
 
 
 def _check_max_age(value: object) -> None:

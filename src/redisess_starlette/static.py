@@ -27,6 +27,8 @@ def is_static(app: Any, scope: Scope) -> bool:
     The first of its routes that takes the request decides. A `StaticFiles` of the application's own making may ask who
     it is for, and so may any middleware, and any handler of a missing file, that is not known here.
     """
+    if "app_root_path" in scope:  # below a mount, whose routes are not the app's
+        return False
     routes: Sequence[BaseRoute] = getattr(app, "routes", ())
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     if not any(path.startswith(f"{mount.path}/") for mount in routes if _is_of_files(mount)):

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from redisess_core import EventKind, RedisessError, SessionEvent, StoreUnavailable
+from redisess_core import EventKind, RedisessError, SessionEvent, StoreUnavailable, StoreUnsupported
 from redisess_core.events import read_event
 from redisess_core.store import RENEWED
 
@@ -33,7 +33,12 @@ class Watch:
         self._stopping: set[asyncio.Task[None]] = set()
 
     def add(self, session_id: str, tell: Tell) -> None:
-        """Tell what becomes of a session from now on; `tell(None)` comes once a subscription stands."""
+        """Tell what becomes of a session from now on; `tell(None)` comes once a subscription stands.
+
+        Raises `StoreUnsupported` if the client cannot subscribe.
+        """
+        if not hasattr(self._manager.client, "pubsub"):  # the async cluster client of older redis-py
+            raise StoreUnsupported("a client without pubsub found, a newer redis-py wanted: sockets hear of ends by it")
         self._tells[session_id].add(tell)
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen(), name="redisess watch")
@@ -43,11 +48,21 @@ class Watch:
         self._tells[session_id].discard(tell)
         if not self._tells[session_id]:
             del self._tells[session_id]
-        if not self._tells and self._listening is not None:
+        if not self._tells:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._listening is not None:
             listening, self._listening = self._listening, None
             self._stopping.add(listening)
             listening.add_done_callback(self._stopping.discard)
             listening.cancel()
+
+    async def aclose(self) -> None:
+        """Tell nobody any more."""
+        self._tells.clear()
+        self._stop()
+        await self.stopped()
 
     async def stopped(self) -> None:
         """Wait for the end of a subscription that nobody needs any more."""

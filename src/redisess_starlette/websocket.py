@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from anyio import CancelScope
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -48,22 +48,23 @@ class _Socket:
     def __init__(self, state: State, exchange: StarletteExchange, scope: Scope, receive: Receive, send: Send) -> None:
         self._state, self._exchange, self._session = state, exchange, exchange.session
         self._scope, self._receive, self._send = scope, receive, send
-        self._app = scope.get("app")  # a mounted app puts itself there
         self._accepted = self._closed = self._ended = False
         self._follower = Follower(exchange.session, state.watch(), self._end)
         exchange.follower = self._follower
 
     async def serve(self, app: ASGIApp) -> None:
+        # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
+        self._app = self._scope.get("app", app)
         try:
             try:
                 if await self._open():
                     await app(self._scope, self.receive, self.send)
-            except WebSocketDisconnect:  # most apps leave it to the server
-                await self._finish()
-                if not self._ended:
+            except Exception as error:
+                if not _is_leaving(error):
                     raise
-            except _ClosedError:
-                pass
+                await self._finish()
+                if not self._ended:  # most apps leave it to the server that the client has left
+                    raise
             await self._finish()
         except Exception as error:
             await close_failed(self._exchange)
@@ -96,13 +97,16 @@ class _Socket:
                     self._closed = True
                     await self._send(message)
             case "websocket.http.response.start":
-                await self._follower.stop()
-                await self._exchange.close()
+                with CancelScope(shield=True):
+                    await self._follower.stop()
+                    await self._exchange.close()
                 self._closed = True
                 say(self._state, self._exchange, message)
                 await self._send(message)
-            case _:
+            case "websocket.send":
                 await self._pass_on(message)
+            case _:
+                await self._send(message)
 
     async def _pass_on(self, message: Message) -> None:
         if not self._ended:
@@ -118,7 +122,10 @@ class _Socket:
     async def _open(self) -> bool:
         """Load the session, if there is one to load; return whether the app is to go on."""
         token = self._exchange.found.token
-        if token is None or self._state.skips(self._scope):
+        if self._state.skips(self._scope):
+            self._exchange.skip()
+            return True
+        if token is None:
             return True
         self._follower.follow(session_id_of(token))  # first, so that no end of it is missed
         try:
@@ -136,7 +143,8 @@ class _Socket:
     async def _accept(self, message: Message) -> None:
         try:
             if self._session.opened:
-                await self._session.save()
+                with CancelScope(shield=True):
+                    await self._session.save()
         except SessionGone:
             self._ended = True
         say(self._state, self._exchange, message)
@@ -185,6 +193,13 @@ class _Socket:
             await response(self._scope, self._receive, self._send)
         elif response is not None:
             await self._close(code or _POLICY_VIOLATION)
+
+
+def _is_leaving(error: Exception) -> bool:
+    """Whether all that an app raised is that the client has left, or was made to: tasks raise it in groups."""
+    if isinstance(error, ExceptionGroup):
+        return all(map(_is_leaving, cast("ExceptionGroup[Exception]", error).exceptions))
+    return isinstance(error, (WebSocketDisconnect, _ClosedError))
 
 
 def _code_of(error: RedisessError) -> int | None:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from anyio import create_task_group, from_thread, to_thread
 from fastapi import Request
 from fastapi_kit import COOKIE, furnish
 
@@ -277,3 +278,24 @@ def test_many_threads_change_one_session_side_by_side(app, visit):
         thread.join()
     assert client.get("/me").json()["data"] == {"a": 1, "b": 1, "c": 1}
     assert sorted(arrived) == [0, 1, 2]
+
+
+def test_threads_of_one_request_that_store_at_once_make_one_session(app, visit, sessions):
+    @app.post("/threads")
+    def store(session: BlockingSession):
+        async def all_at_once():
+            async with create_task_group() as group:
+                for number in range(5):
+                    group.start_soon(to_thread.run_sync, note_one, f"k{number}")
+
+        def note_one(key):
+            session[key] = 1
+            session.save()
+
+        from_thread.run(all_at_once)
+
+    client = visit(app)
+    assert client.post("/threads").status_code == 200
+    assert sessions.count() == 1
+    (session_id,) = sessions.get_all_sessions()
+    assert sessions.get(session_id).data == {f"k{number}": 1 for number in range(5)}

@@ -5,13 +5,20 @@ from types import SimpleNamespace
 from typing import Annotated
 
 import pytest
-from fastapi import WebSocket
+from fastapi import Depends, WebSocket
 from fastapi_kit import COOKIE, bearer, furnish, token_for
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from redisess_starlette import SESSION_ENDED, StarletteSession
-from redisess_starlette.fastapi import CurrentSession, CurrentUser, FreshSession, RequiredSession, current_session
+from redisess_starlette.fastapi import (
+    BlockingSession,
+    CurrentSession,
+    CurrentUser,
+    FreshSession,
+    RequiredSession,
+    current_session,
+)
 
 
 @pytest.fixture
@@ -108,3 +115,24 @@ def test_a_socket_costs_one_command_however_many_dependencies_it_has(app, visit,
 def test_overrides_count_in_sockets_too(app, visit):
     app.dependency_overrides[current_session] = lambda: SimpleNamespace(user_id="eve")
     assert said_in(visit(app), "/ws/required") == ["eve", "eve"]
+
+
+def test_a_def_dependency_can_begin_a_session_in_a_socket(app, visit, sessions):
+    def cart(session: BlockingSession):
+        session["cart"] = 1
+        session.save()
+        return session.session_id
+
+    @app.websocket("/cart")
+    async def watch(websocket: WebSocket, begun: Annotated[str, Depends(cart)]):
+        await websocket.accept()
+        await websocket.send_text(begun)
+        await websocket.receive_text()
+
+    with visit(app).websocket_connect("/cart") as socket:
+        begun = socket.receive_text()
+        assert sessions.get_all_sessions() == [begun]
+        sessions.kill(begun)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert closed.value.code == SESSION_ENDED

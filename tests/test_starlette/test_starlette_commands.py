@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -14,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette_kit import UNKNOWN_TOKEN, bearer, send_token, serves, visit
 
 from redisess_starlette import (
+    RedisessMiddleware,
     SessionAuthBackend,
     current_session,
     end_session,
@@ -155,6 +157,36 @@ def test_a_static_file_has_a_session_where_somebody_may_look_at_it(
     assert cost("/static/style.css", send_token(token), client=client) == commands
 
 
+def test_a_mount_with_the_middleware_is_not_asked_about_the_static_files_of_the_app_around_it(
+    redis_url, namespace, browse, files, token
+):
+    ours = Middleware(RedisessMiddleware, redis_url, namespace=namespace)
+    shop = Mount("/shop", routes=[Route("/static/{value}", both)], middleware=[ours])
+    for around in ([], [ours]):
+        client = browse(Starlette(routes=[Mount("/static", files), shop], middleware=around))
+        assert client.get("/shop/static/x", headers=send_token(token)).status_code == 200
+        assert client.get("/static/style.css", headers=send_token(token)).text == "body {}"
+
+
+@pytest.mark.parametrize("headers", [{}, send_token(UNKNOWN_TOKEN), send_token("garbage")])
+def test_what_is_skipped_has_no_session_for_a_visitor_either(make_app, browse, sessions, headers):
+    app = make_app(skip=lambda connection: connection.url.path == "/")
+    serves(app, lambda request: request.session.update(a=1))
+    client = browse(app, raise_server_exceptions=False)
+    assert client.get("/", headers=headers).status_code == 500
+    assert client.get("/me", headers=headers).status_code == 200
+    assert sessions.count() == 0
+
+
+def test_a_skip_that_answers_with_something_to_await_is_refused(make_app, browse):
+    async def later():
+        return False
+
+    client = browse(make_app(skip=lambda connection: later()))
+    with pytest.raises(TypeError, match="skip: a coroutine returned"):
+        client.get("/")
+
+
 def test_a_page_for_missing_files_may_look_at_the_session(make_app, browse, files, token):
     async def missing(request, error):
         return Response(f"Sorry, {request.session.user_id}", 404)
@@ -189,7 +221,7 @@ def test_a_request_that_is_skipped_costs_nothing_even_with_a_token(make_app, bro
     assert cost("/plain", send_token(token), client=client) == 0
     assert cost("/me", send_token(token), client=client) == 1
     assert cost("/me", client=client) == 0
-    assert asked == ["/plain", "/me"]  # of a request without a token nobody needs to ask
+    assert asked == ["/plain", "/me", "/me"]
 
 
 @pytest.mark.parametrize("path", ["/", "/plain", "/me", "/nowhere"])

@@ -53,6 +53,13 @@ def test_a_store_that_is_none_is_refused_with_what_is_wanted(redis_url, store, e
         given.close()
 
 
+class AsyncSkip:
+    """A callable object, whose answer has to be awaited."""
+
+    async def __call__(self, connection):
+        return False
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
@@ -61,6 +68,7 @@ def test_a_store_that_is_none_is_refused_with_what_is_wanted(redis_url, store, e
         ({"max_age": "60"}, TypeError, "max_age: '60' given"),
         ({"skip": "/static"}, TypeError, "skip: str given"),
         ({"skip": asyncio.sleep}, TypeError, "skip: a coroutine function given"),
+        ({"skip": AsyncSkip()}, TypeError, "skip: a coroutine function given"),
         ({"header": ""}, ValueError, "header"),
         ({"header": "X Auth"}, ValueError, "header"),
         ({"header": "Cookie"}, ValueError, "header"),

@@ -8,7 +8,8 @@ import logging
 import pytest
 from starlette_kit import ask, bearer, cookies_set, send_token, serves, visit
 
-from redisess_core import SessionGone, SessionManager
+from redisess_core import AsyncSessionManager, SessionGone, SessionManager
+from redisess_core.scripts import script
 from redisess_core.tokens import session_id_of
 from redisess_starlette import current_session, end_session, login, logout, logout_everywhere, logout_others
 
@@ -425,3 +426,49 @@ async def test_tasks_that_save_a_new_session_at_once_make_one(app, sessions, awa
     (cookie,) = cookies_set(response)
     assert sessions.count() == 1
     assert sessions.authenticate(cookie.value).data == {f"k{number}": 1 for number in range(8)}
+
+
+LATE = {
+    "logout": lambda session: session.logout(),
+    "login": lambda session: session.login("bob"),
+    "rotation": lambda session: session.rotate(),
+    "write": lambda session: session.update(late=1),
+    "deletion": lambda session: session.pop("a"),
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+async def test_what_comes_while_the_end_is_being_stored_is_refused_and_not_lost_in_silence(
+    redis_url, namespace, make_app, sessions, token, late
+):
+    async with AsyncSessionManager(redis_url, namespace=namespace, clock=sessions.clock) as manager:
+        execute, storing, refused = manager.store.execute, asyncio.Event(), asyncio.Event()
+
+        async def waiting(operation):
+            if operation.script.sha == script("store").sha:
+                storing.set()
+                await refused.wait()
+            return await execute(operation)
+
+        async def come(session):
+            await storing.wait()
+            try:
+                with pytest.raises(RuntimeError, match=r"save\(\)"):
+                    LATE[late](session)
+            finally:
+                refused.set()
+
+        tasks = []
+
+        async def view(request):
+            request.session["in time"] = 1
+            tasks.append(asyncio.create_task(come(current_session(request))))
+            return "done"
+
+        manager.store.execute = waiting
+        app = make_app(manager)
+        serves(app, view)
+        response = await ask(app, "/", send_token(token))
+        await asyncio.gather(*tasks)
+    assert not cookies_set(response)
+    assert sessions.authenticate(token).data == {"a": 1, "list": [], "in time": 1}

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette_kit import COOKIE, ask, cookies_set, no_more, scope_of, send_token, serves, token_of, vary_of, visit
 
+from redisess_core import AsyncSessionManager
 from redisess_starlette import RedisessMiddleware, current_session, login, logout
 
 
@@ -214,6 +215,47 @@ async def test_a_stream_that_is_broken_off_by_a_disconnect_keeps_what_was_stored
     older = {**scope_of("/", send_token(token)), "asgi": {"version": "3.0", "spec_version": "2.3"}}
     await app(older, gone, send)  # a server that says by receive() that the client has hung up
     assert data_of(sessions, token) == {"a": 1, "early": 1}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", ["write", "sign-out"])
+async def test_what_is_to_be_stored_is_though_the_client_left_while_redis_was_busy(
+    redis_url, namespace, make_app, sessions, token, asked
+):
+    async with AsyncSessionManager(redis_url, namespace=namespace, clock=sessions.clock) as manager:
+        execute = manager.store.execute
+
+        async def busily(operation):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return await execute(operation)
+
+        manager.store.execute = busily
+
+        async def pieces():
+            yield "x"
+
+        def view(request):
+            if asked == "write":
+                request.session["early"] = 1
+            else:
+                logout(request)
+            return StreamingResponse(pieces())
+
+        async def gone():
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            pass
+
+        app = make_app(manager)
+        serves(app, view)
+        older = {**scope_of("/", send_token(token)), "asgi": {"version": "3.0", "spec_version": "2.3"}}
+        await app(older, gone, send)
+    if asked == "write":
+        assert data_of(sessions, token) == {"a": 1, "early": 1}
+    else:
+        assert sessions.authenticate(token) is None
 
 
 @pytest.mark.anyio

@@ -485,6 +485,13 @@ def test_a_helper_with_something_to_store_first_says_that_the_session_is_gone(ap
     assert stored.count() == 0
 
 
+def test_who_asks_for_the_manager_alone_makes_no_response_depend_on_the_session(app, client, sessions):
+    serves(app, lambda request: str(manager(request).namespace))
+    response = client.get("/")
+    assert response.text == sessions.namespace
+    assert "vary" not in response.headers
+
+
 def test_helpers_say_what_is_missing_where_the_session_is_not_ours():
     from starlette.requests import Request
 

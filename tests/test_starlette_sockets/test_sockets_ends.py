@@ -20,10 +20,12 @@ from sockets_kit import (
     settled,
     until,
 )
-from starlette.websockets import WebSocketState
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from redisess_core import EventKind, SessionEvent, SessionGone, SessionManager
 from redisess_starlette import SESSION_ENDED, RedisessMiddleware
+from redisess_starlette import follower as follower_module
 
 pytestmark = pytest.mark.anyio
 
@@ -605,3 +607,91 @@ async def test_a_socket_that_asks_redis_before_it_has_heard_of_a_rotation_goes_o
     assert others.get(rotated.session_id).data == {"a": 1}
     others.kill_user("ada")
     assert await line.closed() == SESSION_ENDED
+
+
+async def test_a_denial_is_whole_though_the_session_has_ended(site, others):
+    session = others.create("ada")
+
+    async def view(websocket):
+        others.kill(session.session_id)
+        await until(lambda: follower_of(site)._ended)
+        await websocket.send_denial_response(PlainTextResponse("no", 403))
+
+    line = site.connect(view, by_cookie(session.token))
+    message = await line.heard()
+    assert (message["type"], message["status"]) == ("websocket.http.response.start", 403)
+    message = await line.heard()
+    assert (message["type"], message["body"]) == ("websocket.http.response.body", b"no")
+    await line.ended()
+
+
+async def test_an_end_is_noticed_after_a_look_that_failed_as_nobody_foresaw(site, others, monkeypatch, caplog):
+    monkeypatch.setattr(follower_module, "_AGAIN", 0.01)
+    session = others.create("ada")
+    get, failed = site.manager.get, []
+
+    async def failing(*args, **kwargs):
+        if not failed:
+            failed.append(args)
+            raise AttributeError("of some client's own")
+        return await get(*args, **kwargs)
+
+    monkeypatch.setattr(site.manager, "get", failing)
+    line = await site.talk(session)
+    await settled(site, line)
+    await until(lambda: failed)
+    assert await line.ask("user") == "ada"
+    others.kill_all()
+    assert await line.closed() == SESSION_ENDED
+    assert "of some client's own" in caplog.text
+
+
+@pytest.mark.parametrize("group", ["asyncio", "nested"])
+async def test_a_client_that_leaves_an_app_of_several_tasks_loses_nothing(site, others, group):
+    session = others.create("ada")
+
+    async def read(websocket):
+        async for text in websocket.iter_text():
+            websocket.session["said"] = text
+            await websocket.send_text(text)
+        raise WebSocketDisconnect(1001)
+
+    async def view(websocket):
+        await websocket.accept()
+        async with asyncio.TaskGroup() as tasks:
+            if group == "nested":
+                async with asyncio.TaskGroup() as inner:
+                    inner.create_task(read(websocket))
+            else:
+                tasks.create_task(read(websocket))
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    await line.ask("hello")
+    line.leave()
+    with pytest.raises(ExceptionGroup):
+        await line.ended()
+    assert others.get(session.session_id).data == {"said": "hello"}
+
+
+async def test_what_else_an_app_of_several_tasks_raises_drops_its_changes(site, others):
+    session = others.create("ada")
+
+    async def fail(websocket):
+        websocket.session["a"] = 1
+        raise ValueError("the app's own")
+
+    async def leave():
+        raise WebSocketDisconnect(1001)
+
+    async def view(websocket):
+        await websocket.accept()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail(websocket))
+            tasks.create_task(leave())
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    with pytest.raises(ExceptionGroup):
+        await line.ended()
+    assert others.get(session.session_id).data == {}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from sockets_kit import answering, by_cookie, headers_of, settled
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse
+from starlette.routing import WebSocketRoute
 
 from redisess_core import NamespaceMismatch, SessionManager, StoreUnavailable
+from redisess_starlette import RedisessMiddleware
 
 pytestmark = pytest.mark.anyio
 
@@ -58,14 +61,19 @@ async def test_redis_away_harms_no_anonymous_socket(site, own):
     assert await line.ask("id") == "None"
 
 
-async def test_the_apps_own_handler_goes_first(site, own, token):
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_the_apps_own_handler_goes_first(site, own, token, by_hand):
     async def handle(connection, error):
         assert isinstance(error, StoreUnavailable)
         assert connection.session.user_id is None
         return JSONResponse({"come": "back"}, 599)
 
     own.stop()
-    app = site.app(never, exception_handlers={StoreUnavailable: handle})
+    handlers = {StoreUnavailable: handle}
+    app = site.app(never, exception_handlers=handlers)
+    if by_hand:
+        inner = Starlette(routes=[WebSocketRoute("/", never)], exception_handlers=handlers)
+        app = RedisessMiddleware(inner, site.manager, https_only=False)
     line = site.connect_to(app, by_cookie(token))
     message = await line.heard()
     assert message["status"] == 599

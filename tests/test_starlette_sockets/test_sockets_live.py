@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 from contextlib import ExitStack
 
@@ -23,8 +22,6 @@ SERVERS = ["websockets", "websockets-sansio", "wsproto"]
 @pytest.fixture(params=[*SERVERS, "asyncio"], scope="module")
 def any_live(request, redis_server):
     """A site under each of uvicorn's implementations of WebSockets, and once in asyncio's own loop."""
-    if request.param == "wsproto" and importlib.util.find_spec("wsproto") is None:
-        pytest.skip("wsproto is not installed")
     options = {"loop": "asyncio"} if request.param == "asyncio" else {"ws": request.param}
     with Live(redis_server.url, **options) as live:
         yield live

@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 from anyio import fail_after
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from sockets_kit import SECONDS, answering, by_cookie, follower_of, followers, listeners, settled, until
+from sockets_kit import SECONDS, Line, answering, by_cookie, follower_of, followers, listeners, settled, until
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 
-from redisess_core import AsyncSessionManager, SessionManager, StoreUnavailable
-from redisess_starlette import SESSION_ENDED
+from redisess_core import AsyncSessionManager, SessionManager, StoreUnavailable, StoreUnsupported
+from redisess_starlette import SESSION_ENDED, RedisessMiddleware
 from redisess_starlette import follower as follower_module
 from redisess_starlette import watch as watch_module
 from redisess_starlette.watch import Watch
@@ -239,3 +242,39 @@ async def test_a_look_that_fails_is_repeated(site, monkeypatch):
     await site.manager.kill(session.session_id)
     follower_of(site)._watch._tell_all()
     assert await line.closed() == SESSION_ENDED
+
+
+async def test_a_client_that_cannot_subscribe_opens_no_socket_that_would_stay_open(site, monkeypatch):
+    session = await site.manager.create("ada")
+    monkeypatch.delattr(Redis, "pubsub")
+    line = site.connect(answering, by_cookie(session.token))
+    with pytest.raises(StoreUnsupported, match="newer redis-py wanted"):
+        await line.ended()
+
+
+async def test_the_subscription_ends_with_the_lifespan_though_a_socket_is_open(redis_url, redis_client, namespace):
+    state_ended = asyncio.Event()
+    inner = Starlette(routes=[WebSocketRoute("/", answering)])
+    app = RedisessMiddleware(inner, redis_url, namespace=namespace, https_only=False)
+    said = []
+
+    async def receive():
+        if not said:
+            return {"type": "lifespan.startup"}
+        await state_ended.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message):
+        said.append(message["type"])
+
+    living = asyncio.create_task(app({"type": "lifespan"}, receive, send))
+    await until(lambda: said)
+    with SessionManager(redis_url, namespace=namespace) as others:
+        line = Line(app, by_cookie(others.create("ada").token))
+        await line.accepted()
+        await until(lambda: subscribers(redis_client) == 1)
+        state_ended.set()
+        await living
+        await until(lambda: subscribers(redis_client) == 0)
+        line.leave()
+        await line.ended()

@@ -101,6 +101,15 @@ class Exchange(ExchangePlans[R]):
         return self._closing(failed)
 
     def _closing(self, failed: bool) -> Steps[Outcome]:
+        self.session.closing = True  # what another task asks for now would come too late to be stored
+        try:
+            yield from self._storing_the_end(failed)
+        finally:
+            self.session.closing = False
+        self.session.closed = True
+        return self.outcome
+
+    def _storing_the_end(self, failed: bool) -> Steps[None]:
         session = self.session
         try:
             if failed:
@@ -120,8 +129,6 @@ class Exchange(ExchangePlans[R]):
             self._failed = True
             yield from self._signing_out_all_the_same()
             raise
-        session.closed = True
-        return self.outcome
 
     def _signing_out_all_the_same(self) -> Steps[None]:
         """Carry out a sign-out, and nothing else, where what waited beside it was refused."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from redisess_core import values
 from redisess_core.config import UserId, check_seconds, check_user_id
 from redisess_core.record import Changes, data_of
 from redisess_core.tokens import session_id_of
 from redisess_core.web.request_data import RequestData
+from redisess_core.web.request_mapping import RequestMapping
 
 if TYPE_CHECKING:
     from redisess_core.operations import SessionOperations
@@ -31,7 +31,7 @@ class SignIn:
     implies_sign_out: bool  # of another user, whose session this one was
 
 
-class RequestSessionState(MutableMapping[str, Any]):
+class RequestSessionState(RequestMapping):
     """Session data, and what is known of the session; what a request changes waits here for the end of the request."""
 
     incidental_keys: frozenset[str] = frozenset()  # a framework's own, for which alone no session is stored
@@ -41,7 +41,7 @@ class RequestSessionState(MutableMapping[str, Any]):
         self._store: Any = exchange.manager.store
         self.current: SessionState | None = None  # the live session that is stored
         self.opened = False
-        self.closed = False
+        self.closing = self.closed = False
         self._modified = False
         self.accessed = False
         self._asked = self._asked_before = 0  # sign-ins, sign-outs and rotations; of these, those now being stored
@@ -96,58 +96,8 @@ class RequestSessionState(MutableMapping[str, Any]):
         self.new_token: str | None = None
         self.wanted_ttl: float | None = None
 
-    # A mapping of session data
-
-    def __getitem__(self, key: str) -> Any:
-        self._read()
-        return self._data.get(key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._write()
-        self._data.set(key, value)
-
-    def __delitem__(self, key: str) -> None:
-        self._write()
-        self._data.delete(key)
-
-    def __contains__(self, key: object) -> bool:
-        self._read()
-        return self._data.has(key)
-
-    def __iter__(self) -> Iterator[str]:
-        self._read()
-        return iter(self._data.keys())
-
-    def __reversed__(self) -> Iterator[str]:
-        self._read()
-        return reversed(self._data.keys())
-
-    def __len__(self) -> int:
-        self._read()
-        return len(self._data.keys())
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'}>"  # reading is for those who ask
-
-    def copy(self) -> dict[str, Any]:
-        """Return the data as a dict."""
-        return dict(self)
-
-    def popitem(self) -> tuple[str, Any]:
-        """Remove the last key and return it with its value, as a dict does; raises `KeyError` if there is none."""
-        for key in reversed(self):
-            return key, self.pop(key)
-        raise KeyError("the session holds no data")
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self, **other}
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return {**other, **self}
-
-    def __ior__(self, other: Mapping[str, Any]) -> Self:
-        self.update(other)
-        return self
 
     def clear(self) -> None:
         """Sign out, and go on with an empty session: what many applications sign out with."""
@@ -339,7 +289,7 @@ class RequestSessionState(MutableMapping[str, Any]):
 
     def _write(self) -> None:
         self._read()
-        if self.closed:
+        if self.closing or self.closed:
             raise RuntimeError(
                 "the session was changed after its response began, where nothing can be sent to the client: "
                 "change it earlier, or store it earlier with save()"
