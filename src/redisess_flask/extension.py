@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app, request
-from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
+from werkzeug.exceptions import HTTPException, ServiceUnavailable, default_exceptions
 
-from redisess_core import SessionGone, SessionLimitReached, SessionManager, StoreUnavailable
-from redisess_core.web import MANAGER_OPTIONS, OPTIONS
+from redisess_core import SessionManager, StoreUnavailable
+from redisess_core.web import MANAGER_OPTIONS, OPTIONS, REFUSALS, refusal_of
 from redisess_flask import cli, flask_login_support
 from redisess_flask.interface import RedisessInterface, State, exchange_of, finish, lifetime_of
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.local import LocalProxy
 
+    from redisess_core import RedisessError
+    from redisess_core.web import Refusal
+
 _PREFIX: Final = "REDISESS_"
-_RETRY_AFTER: Final = 5  # seconds that a client is asked to wait while Redis is away
 _log: Final = logging.getLogger("redisess")
 
 
@@ -57,10 +59,9 @@ class Redisess:
         app.session_interface = interface
         app.before_request_funcs.setdefault(None, []).insert(0, partial(_open, state))
         app.teardown_request_funcs.setdefault(None, []).append(finish)
-        handlers = ((StoreUnavailable, _unavailable), (SessionLimitReached, _limit_reached), (SessionGone, _gone))
-        for error, handler in handlers:
+        for error in REFUSALS:
             if error not in app.error_handler_spec[None][None]:
-                app.register_error_handler(error, handler)
+                app.register_error_handler(error, _refused)
         app.cli.add_command(cli.sessions)
         flask_login_support.connect()
 
@@ -86,17 +87,16 @@ def _open(state: State) -> None:
         exchange.open_late()
 
 
-def _unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-    _log.error("answered with 503: %s", error)
-    return _give_way(error, ServiceUnavailable("The session store cannot be reached.", retry_after=_RETRY_AFTER))
+def _refused(error: RedisessError) -> ResponseReturnValue:
+    if isinstance(error, StoreUnavailable):
+        _log.error("answered with 503: %s", error)
+    return _give_way(error, _http_error(cast("Refusal", refusal_of(error))))
 
 
-def _limit_reached(error: SessionLimitReached) -> ResponseReturnValue:
-    return _give_way(error, Forbidden("There are as many sessions of this user as are allowed."))
-
-
-def _gone(error: SessionGone) -> ResponseReturnValue:
-    return _give_way(error, Unauthorized("This session has ended."))
+def _http_error(refusal: Refusal) -> HTTPException:
+    if refusal.retry_after is not None:
+        return ServiceUnavailable(refusal.detail, retry_after=refusal.retry_after)
+    return default_exceptions[refusal.status](refusal.detail)
 
 
 def _give_way(error: Exception, otherwise: HTTPException) -> ResponseReturnValue:

@@ -10,7 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
+from redisess_core import StoreUnavailable
+from redisess_core.web import refusal_of
 from redisess_starlette.state import challenge
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import HTTPConnection
 
-_RETRY_AFTER: Final = "5"  # seconds that a client is asked to wait while Redis is away
+    from redisess_core.web import Refusal
+
+_UNAUTHORIZED: Final = 401
 _log: Final = logging.getLogger("redisess")
 
 
@@ -33,27 +36,23 @@ async def answer_to(error: Exception, connection: HTTPConnection, app: Any) -> R
             break
         if kind in handlers:
             return await _handled(handlers[kind], connection, error)
-    said = _status_of(error)
-    if said is None:
+    refusal = refusal_of(error)
+    if refusal is None:
         raise error
     if isinstance(error, StoreUnavailable):
         _log.error("answered with 503: %s", error)
+    said = _http_error(refusal)
     handler = handlers.get(said.status_code) or handlers.get(HTTPException)
     if handler is not None:
         return await _handled(handler, connection, said)
     return PlainTextResponse(said.detail, said.status_code, said.headers)
 
 
-def _status_of(error: Exception) -> HTTPException | None:
-    match error:
-        case StoreUnavailable():
-            return HTTPException(503, "The session store cannot be reached.", {"Retry-After": _RETRY_AFTER})
-        case SessionLimitReached():
-            return HTTPException(403, "There are as many sessions of this user as are allowed.")
-        case SessionGone():
-            return HTTPException(401, "This session has ended.", challenge())
-        case _:
-            return None
+def _http_error(refusal: Refusal) -> HTTPException:
+    headers = challenge() if refusal.status == _UNAUTHORIZED else {}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    return HTTPException(refusal.status, refusal.detail, headers)
 
 
 async def _handled(handler: Callable[..., Any], connection: HTTPConnection, error: Exception) -> Response | None:

@@ -13,6 +13,7 @@ from redisess_core.web.exchange import (
     is_token_of,
 )
 from redisess_core.web.outcome import CookieChange, Happening, Outcome
+from redisess_core.web.refusal import REFUSALS, Refusal, refusal_of
 from redisess_core.web.request_session import AsyncRequestSession, RequestSession
 from redisess_core.web.request_state import TransportName
 from redisess_core.web.settings import MANAGER_OPTIONS, OPTIONS, STORE_OPTIONS, WEB_OPTIONS, Option
@@ -29,6 +30,7 @@ from redisess_core.web.transport import (
 __all__ = [
     "MANAGER_OPTIONS",
     "OPTIONS",
+    "REFUSALS",
     "STORE_OPTIONS",
     "WEB_OPTIONS",
     "AsyncExchange",
@@ -41,6 +43,7 @@ __all__ = [
     "Happening",
     "Option",
     "Outcome",
+    "Refusal",
     "RequestSession",
     "SameSite",
     "Source",
@@ -51,5 +54,6 @@ __all__ = [
     "default_name",
     "is_token_of",
     "merge_vary",
+    "refusal_of",
     "wsgi_headers",
 ]
