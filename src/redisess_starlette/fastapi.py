@@ -33,10 +33,10 @@ __all__ = [
     "CurrentUser",
     "FreshSession",
     "RequiredSession",
-    "blocking_session",
-    "current_session",
-    "current_user",
-    "required_session",
+    "get_blocking_session",
+    "get_current_session",
+    "get_current_user",
+    "get_required_session",
 ]
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ _cookie = _Cookie()
 _header = _Header()
 
 
-async def current_session(
+async def get_current_session(
     connection: HTTPConnection,
     _by_cookie: Annotated[None, Security(_cookie)] = None,
     _by_header: Annotated[None, Security(_header)] = None,
@@ -95,18 +95,18 @@ async def current_session(
     return helpers.current_session(connection)
 
 
-CurrentSession = Annotated[StarletteSession, Depends(current_session)]
+CurrentSession = Annotated[StarletteSession, Depends(get_current_session)]
 """The session, for `async def`: what talks to Redis is awaited."""
 
 
-async def required_session(connection: HTTPConnection, session: CurrentSession) -> StarletteSession:
+async def get_required_session(connection: HTTPConnection, session: CurrentSession) -> StarletteSession:
     """Return the session of a user; nobody signed in is 401."""
     if session.user_id is None:
         raise _unauthorized(connection, "Sign in to see this.")
     return session
 
 
-RequiredSession = Annotated[StarletteSession, Depends(required_session)]
+RequiredSession = Annotated[StarletteSession, Depends(get_required_session)]
 """The session, where a user is signed in; else 401."""
 
 
@@ -125,12 +125,12 @@ def FreshSession(seconds: float) -> Any:  # noqa: N802  read where FastAPI's own
     return Depends(fresh_session)
 
 
-async def current_user(session: RequiredSession) -> str:
+async def get_current_user(session: RequiredSession) -> str:
     """Return the id of the user who is signed in; nobody is 401."""
     return cast("str", session.user_id)
 
 
-CurrentUser = Annotated[str, Depends(current_user)]
+CurrentUser = Annotated[str, Depends(get_current_user)]
 """The id of the user who is signed in; else 401."""
 
 
@@ -200,12 +200,12 @@ class BlockingRequestSession(RequestSessionMethods, Blocking):
         return session
 
 
-async def blocking_session(session: CurrentSession) -> BlockingRequestSession:
+async def get_blocking_session(session: CurrentSession) -> BlockingRequestSession:
     """Return the session for a `def` endpoint."""
     return BlockingRequestSession(session)
 
 
-BlockingSession = Annotated[BlockingRequestSession, Depends(blocking_session)]
+BlockingSession = Annotated[BlockingRequestSession, Depends(get_blocking_session)]
 """The session, for `def`: nothing is awaited."""
 
 

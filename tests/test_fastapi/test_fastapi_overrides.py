@@ -9,10 +9,10 @@ from fastapi_kit import furnish
 from redisess_starlette import StarletteSession
 from redisess_starlette.fastapi import (
     FreshSession,
-    blocking_session,
-    current_session,
-    current_user,
-    required_session,
+    get_blocking_session,
+    get_current_session,
+    get_current_user,
+    get_required_session,
 )
 
 
@@ -36,21 +36,21 @@ async def ada_awaited():
 
 @pytest.mark.parametrize("override", [ada, ada_awaited])
 def test_another_user_id(faked, visit, override):
-    faked.dependency_overrides[current_user] = override
+    faked.dependency_overrides[get_current_user] = override
     assert visit(faked).get("/user").json() == "ada"
 
 
 def test_another_required_session(faked, visit):
-    faked.dependency_overrides[required_session] = lambda: fake("ada")
+    faked.dependency_overrides[get_required_session] = lambda: fake("ada")
     client = visit(faked)
     assert [client.get(path).json() for path in ("/required", "/user")] == ["ada", "ada"]
     assert client.get("/fresh").status_code == 401
-    faked.dependency_overrides[required_session] = lambda: fake("fresh")
+    faked.dependency_overrides[get_required_session] = lambda: fake("fresh")
     assert [client.get(path).json() for path in ("/fresh", "/guarded")] == ["fresh", "open"]
 
 
 def test_another_current_session_is_enough_for_all_that_ask_for_a_user(faked, visit):
-    faked.dependency_overrides[current_session] = lambda: fake("fresh")
+    faked.dependency_overrides[get_current_session] = lambda: fake("fresh")
     client = visit(faked)
     assert [client.get(path).json() for path in ("/required", "/user", "/fresh", "/guarded")] == [
         *("fresh", "fresh", "fresh"),
@@ -59,7 +59,7 @@ def test_another_current_session_is_enough_for_all_that_ask_for_a_user(faked, vi
 
 
 def test_a_current_session_of_nobody_is_refused_all_the_same(faked, visit):
-    faked.dependency_overrides[current_session] = lambda: fake(None)
+    faked.dependency_overrides[get_current_session] = lambda: fake(None)
     client = visit(faked)
     for path in ("/required", "/user", "/fresh", "/guarded"):
         answer = client.get(path)
@@ -74,7 +74,7 @@ def test_a_real_session_with_a_user_who_never_signed_in(app, visit):
 
     client = visit(furnish(app))
     assert client.get("/all").status_code == 401
-    app.dependency_overrides[current_session] = signed_in
+    app.dependency_overrides[get_current_session] = signed_in
     assert client.get("/all").json() == {"one": True, "users": ["ada", "ada"]}
     assert client.get("/blocking").json()["user"] == "ada"
 
@@ -83,7 +83,7 @@ def test_another_blocking_session(faked, visit):
     class Fake(dict):
         user_id = session_id = "ada"
 
-    faked.dependency_overrides[blocking_session] = lambda: Fake(a=1)
+    faked.dependency_overrides[get_blocking_session] = lambda: Fake(a=1)
     assert visit(faked).get("/blocking").json() == {"user": "ada", "id": "ada", "data": {"a": 1}}
 
 
@@ -93,7 +93,7 @@ def test_an_override_may_refuse(app, visit):
 
     client = visit(furnish(app))
     client.post("/login/ada")
-    app.dependency_overrides[required_session] = refuse
+    app.dependency_overrides[get_required_session] = refuse
     assert [client.get(path).status_code for path in ("/user", "/fresh", "/me")] == [418, 418, 200]
     app.dependency_overrides.clear()
     assert client.get("/user").json() == "ada"

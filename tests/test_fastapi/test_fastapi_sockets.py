@@ -17,7 +17,7 @@ from redisess_starlette.fastapi import (
     CurrentUser,
     FreshSession,
     RequiredSession,
-    current_session,
+    get_current_session,
 )
 
 
@@ -113,7 +113,7 @@ def test_a_socket_costs_one_command_however_many_dependencies_it_has(app, visit,
 
 
 def test_overrides_count_in_sockets_too(app, visit):
-    app.dependency_overrides[current_session] = lambda: SimpleNamespace(user_id="eve")
+    app.dependency_overrides[get_current_session] = lambda: SimpleNamespace(user_id="eve")
     assert said_in(visit(app), "/ws/required") == ["eve", "eve"]
 
 

@@ -46,11 +46,11 @@ from redisess_starlette.fastapi import (
     CurrentUser,
     FreshSession,
     RequiredSession,
-    blocking_session,
-    current_user,
-    required_session,
+    get_blocking_session,
+    get_current_session,
+    get_current_user,
+    get_required_session,
 )
-from redisess_starlette.fastapi import current_session as fastapi_session
 
 # Starlette
 
@@ -207,7 +207,7 @@ async def account(session: Annotated[StarletteSession, FreshSession(300)]) -> st
 
 
 @app.delete("/account", dependencies=[FreshSession(60)])
-async def end_account(session: Annotated[StarletteSession, Depends(required_session)]) -> None:
+async def end_account(session: Annotated[StarletteSession, Depends(get_required_session)]) -> None:
     assert_type(session.logout(), None)
 
 
@@ -239,5 +239,11 @@ async def socket(socket: WebSocket, session: RequiredSession) -> None:
 
 
 FreshSession("300")  # type: ignore[arg-type]
-for dependency in (fastapi_session, required_session, current_user, blocking_session, FreshSession(300).dependency):
+for dependency in (
+    get_current_session,
+    get_required_session,
+    get_current_user,
+    get_blocking_session,
+    FreshSession(300).dependency,
+):
     app.dependency_overrides[dependency] = lambda: "ada"
