@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import urllib.request
 from itertools import count
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import redisess_cli.demo
 from redisess_cli.demo import words
@@ -20,29 +19,9 @@ from support.demo import Demo
 pytestmark = pytest.mark.browser
 
 PHONE = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 STATIC = Path(redisess_cli.demo.__file__).parent / "static"
 _users = count(1)
 SHOTS = os.environ.get("REDISESS_SCREENSHOTS")  # a folder: every page is kept there, to be looked at
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = os.environ.get("REDISESS_CHROMIUM") or shutil.which("chromium")
-    if not found:
-        pytest.fail("chromium is not on the PATH: apt-get install chromium, or say where it is in REDISESS_CHROMIUM")
-    with sync_playwright() as playwright:
-        launcher = playwright.chromium
-        yield lambda profile, **options: launcher.launch_persistent_context(
-            profile, executable_path=found, args=[*ARGUMENTS], headless=True, **options
-        )
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import httpx2
 import pytest
@@ -16,46 +10,14 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from redisess_core import SessionManager
-from support.demo import interruptible
+from support.example import SECONDS, running
 
-FOLDER = Path(__file__).parents[2] / "examples" / "fastapi_app"
-SECONDS = 60.0  # of a machine that does other things, too
 PASSWORDS = {"ada": "engine", "grace": "nanosecond"}
-
-
-@contextmanager
-def running(output, **environment):
-    """Run the example with the command of its README, on a free port; gives its address."""
-    command = re.search(r"```console\nuv run (uvicorn .*)\n```", (FOLDER / "README.md").read_text())
-    assert command
-    program, *words = command[1].split()
-    inherited = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
-    with interruptible(), output.open("w") as log:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name(program)), *words, "--port", "0"],
-            cwd=FOLDER.parents[1],
-            env={**inherited, **environment},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        for _ in range(int(SECONDS * 10)):
-            found = re.search(r"running on (http://\S+)", output.read_text())
-            if found or process.poll() is not None:
-                break
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        assert found, output.read_text()
-        yield found[1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(SECONDS)
-    assert "Traceback" not in output.read_text(), output.read_text()
 
 
 @pytest.fixture(scope="module")
 def running_site(redis_server, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("example") / "output", REDIS_URL=redis_server.url) as address:
+    with running("fastapi_app", tmp_path_factory.mktemp("example") / "output", REDIS_URL=redis_server.url) as address:
         yield address
 
 
@@ -106,7 +68,7 @@ def code_at_close(socket):
 
 
 def test_it_runs_as_its_readme_says_without_redis(tmp_path, visit, talk):
-    with running(tmp_path / "output") as site:
+    with running("fastapi_app", tmp_path / "output") as site:
         client, other = visit(site, "ada"), visit(site, "ada")
         assert client.get("/me").json()["user"] == "ada"
         socket = talk(other)
