@@ -15,7 +15,7 @@ from redisess_core.web import refusal_of
 from redisess_starlette.state import challenge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import HTTPConnection
 
@@ -25,26 +25,35 @@ _UNAUTHORIZED: Final = 401
 _log: Final = logging.getLogger("redisess")
 
 
-async def answer_to(error: Exception, connection: HTTPConnection, app: Any) -> Response | None:
-    """Return the response to *error*: the app's for it or for a broader one, else for its status code, else our own.
-
-    None where the app's handler did all that it wanted (with a WebSocket). Raises *error* if nobody has an answer.
-    """
-    handlers: Mapping[Any, Callable[..., Any]] = getattr(app, "exception_handlers", {})
+def handler_of(app: Any, error: Exception) -> Callable[..., Any] | None:
+    """Return what *app* answers *error* with, or a broader one; not all errors: those are the program's own."""
+    handlers = _handlers(app)
     for kind in type(error).__mro__:
-        if kind is Exception:  # what handles that answers with 500 what is the program's own error
+        if kind is Exception:
             break
         if kind in handlers:
-            return await _handled(handlers[kind], connection, error)
+            return handlers[kind]
+    return None
+
+
+async def answer_to(error: Exception, connection: HTTPConnection, apps: Sequence[Any]) -> Response | None:
+    """Return the response to *error*: an app's for it or for a broader one, else for its status code, else our own.
+
+    Of two apps the first, which is mounted in the other, is asked first. None where a handler did all that it wanted
+    (with a WebSocket). Raises *error* if nobody has an answer.
+    """
+    for app in apps:
+        if (handler := handler_of(app, error)) is not None:
+            return await _handled(handler, connection, error)
     refusal = refusal_of(error)
     if refusal is None:
         raise error
     if isinstance(error, StoreUnavailable):
         _log.error("answered with 503: %s", error)
     said = _http_error(refusal)
-    handler = handlers.get(said.status_code) or handlers.get(HTTPException)
-    if handler is not None:
-        return await _handled(handler, connection, said)
+    for handlers in map(_handlers, apps):
+        if (handler := handlers.get(said.status_code) or handlers.get(HTTPException)) is not None:
+            return await _handled(handler, connection, said)
     return PlainTextResponse(said.detail, said.status_code, said.headers)
 
 
@@ -53,6 +62,10 @@ def _http_error(refusal: Refusal) -> HTTPException:
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     return HTTPException(refusal.status, refusal.detail, headers)
+
+
+def _handlers(app: Any) -> Mapping[Any, Callable[..., Any]]:
+    return getattr(app, "exception_handlers", {})
 
 
 async def _handled(handler: Callable[..., Any], connection: HTTPConnection, error: Exception) -> Response | None:

@@ -67,14 +67,18 @@ class Follower:
                     await self._heard.wait()
         return not self._ended and self._followed not in (None, session_id)
 
-    async def stop(self) -> None:
-        """Follow no more; an end that was noticed is carried through."""
+    async def rest(self) -> None:
+        """Follow, but call for no end any more; one that was noticed is carried through."""
         self._stopped = True
-        self.follow(None)
         if self._acting is not None:
             if not self._ended:
                 self._acting.cancel()
             await asyncio.wait([self._acting])
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        await self.rest()
+        self.follow(None)
         await self._watch.stopped()
 
     def _told(self, event: SessionEvent | None) -> None:

@@ -17,7 +17,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def say(state: State, exchange: StarletteExchange, message: Message) -> None:
-    """Put into the message that starts a response, or accepts a WebSocket, what came of the session."""
+    """Put into the message that starts a response, or accepts a WebSocket, what came of the session; once."""
     outcome = exchange.outcome
     changed = outcome.cookie is not CookieChange.KEEP
     if not (outcome.accessed or changed or outcome.token_shown):
@@ -34,6 +34,7 @@ def say(state: State, exchange: StarletteExchange, message: Message) -> None:
         _put(headers, b"cache-control", cache_control_for_token(", ".join(said) if said else None))
     if state.clear_site_data and (cleared := outcome.clear_site_data):
         headers.append((b"clear-site-data", cleared.encode("latin-1")))
+    outcome.cookie = CookieChange.KEEP  # from now on
 
 
 @lru_cache(maxsize=64)  # an app says but few things

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import sys
+from typing import TYPE_CHECKING, Final
 
-from anyio import CancelScope
 from starlette.requests import Request
 
-from redisess_core import RedisessError
+from redisess_core import RedisessError, StoreUnavailable
 from redisess_core.web import asgi_headers
-from redisess_starlette.answers import answer_to
+from redisess_starlette.answers import answer_to, handler_of
 from redisess_starlette.headers import say
-from redisess_starlette.session import close_failed, exchange_for
+from redisess_starlette.session import close_failed, end_unheard, exchange_for
 from redisess_starlette.static import is_static
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from redisess_starlette.session import StarletteExchange
     from redisess_starlette.state import State
+
+_ERROR: Final = 500
+_log: Final = logging.getLogger("redisess")
 
 
 async def serve_request(app: ASGIApp, state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +35,7 @@ async def serve_request(app: ASGIApp, state: State, scope: Scope, receive: Recei
 class _Request:
     """One request under way."""
 
-    __slots__ = ("_answered", "_app", "_exchange", "_receive", "_scope", "_send", "_started", "_state")
+    __slots__ = ("_answered", "_app", "_around", "_exchange", "_receive", "_scope", "_send", "_started", "_state")
 
     def __init__(self, state: State, exchange: StarletteExchange, scope: Scope, receive: Receive, send: Send) -> None:
         self._state, self._exchange = state, exchange
@@ -40,23 +44,26 @@ class _Request:
 
     async def serve(self, app: ASGIApp) -> None:
         # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
-        self._app = self._scope.get("app", app)
+        self._around = self._scope.get("app")
+        self._app = self._around or app
         try:
             await self._open()
             await app(self._scope, self._receive, self.send)
         except Exception as error:
             if self._answered:  # what the app then said of the error that was answered
                 return
-            await self._fail()
+            await close_failed(self._exchange)
             if self._started or not isinstance(error, RedisessError):
                 raise
             await self._answer(error)
         except BaseException:
-            await self._fail()
+            await close_failed(self._exchange)
             raise
         else:
             if not self._started:
-                await self._fail()
+                await close_failed(self._exchange)
+        finally:
+            await end_unheard(self._exchange)
 
     async def _open(self) -> None:
         """Open the session, if there is one to open; what answers that this failed can use it: it is empty."""
@@ -72,30 +79,47 @@ class _Request:
             exchange.give_up()
             raise
 
-    async def _fail(self) -> None:
-        """Carry out a sign-out of a request that failed, and nothing else; also of one that was cancelled."""
-        with CancelScope(shield=True):
-            await close_failed(self._exchange)
-
     async def send(self, message: Message) -> None:
         """Pass on what the app answers; the session is stored before the first of it."""
         if self._answered:
             return
         if message["type"] == "http.response.start" and not self._started:
-            try:
-                with CancelScope(shield=True):  # the client may have left: what it asked for is stored all the same
-                    await self._exchange.close()
-            except Exception as error:
-                await self._answer(error)
-                self._answered = True
-                raise  # the app need not go on; serve() knows
+            await self._store(message["status"])
             self._started = True
             say(self._state, self._exchange, message)
         await self._send(message)
 
+    async def _store(self, status: int) -> None:
+        """Store what waits, before a response of this status; if that fails, answer it instead, and raise."""
+        unhandled = self._unhandled() if status == _ERROR else None
+        try:
+            await (self._exchange.finish() if unhandled is None else self._fail(unhandled))
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) and status >= _ERROR and error is not unhandled:
+                _log.error("answered with %d: %s", status, error)  # which says as much
+                return
+            await self._answer(error)
+            self._answered = True
+            raise  # the app need not go on; serve() knows
+
+    async def _fail(self, error: Exception) -> None:
+        await close_failed(self._exchange)
+        raise error
+
+    def _unhandled(self) -> RedisessError | None:
+        """Return our error that an app below us takes for the program's own, because it has no handler.
+
+        An app of Starlette's has what does so outside of its own middleware, but below us where it is mounted in
+        another app, or where we are wrapped around it by hand.
+        """
+        app, error = self._scope.get("app"), sys.exc_info()[1]
+        if app is self._around or not isinstance(error, RedisessError) or handler_of(app, error) is not None:
+            return None
+        return error
+
     async def _answer(self, error: Exception) -> None:
         """Send the response to *error*, where none has begun; raises *error* if nobody has one."""
         request = Request(self._scope, self._receive)
-        response = await answer_to(error, request, self._app)
+        response = await answer_to(error, request, (self._scope.get("app"), self._app))
         if response is not None:
             await response(self._scope, self._receive, self.send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import anyio
@@ -14,6 +15,7 @@ from redisess_core.operation import Awaiting
 from redisess_core.steps import nothing
 from redisess_core.web import CookieChange, Exchange, Found, Source, TransportName
 from redisess_core.web.request_session import RequestSessionMethods
+from redisess_starlette.shield import to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,27 +66,21 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
         if self.exchange.follower is not None:
             self.exchange.follower.go_on(current)
 
-    def go_on_without(self) -> None:
-        """Go on from nothing: the session has ended."""
-        super().go_on_without()
+    def go_on_without(self, changes: Changes | None = None) -> None:
+        """Go on from nothing: the session has ended, by *changes* of data if so, since which others were made."""
+        super().go_on_without(changes)
         self._fill()
 
     @staticmethod
     def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
         async def method(self: StarletteSession, *args: Any, **kwargs: Any) -> Any:
-            asked_of = None if self.current is None else self.current.session_id
-            try:
-                return await self.exchange.in_turn(plan(self, *args, **kwargs))
-            except SessionGone:  # or it was only rotated elsewhere, and this socket is about to hear of it
-                if asked_of is None or not await self.exchange.goes_on(asked_of):
-                    raise
-                return await self.exchange.in_turn(plan(self, *args, **kwargs))
+            return await self.exchange.in_turn(partial(plan, self, *args, **kwargs))
 
         return method
 
-    def drop_changes(self) -> None:
+    def drop_changes(self, changes: Changes) -> None:
         """Forget changes of data that were refused."""
-        super().drop_changes()
+        super().drop_changes(changes)
         self._fill()
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -150,7 +146,9 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
 
     def __init__(self, state: State, scope: Scope, headers: HeaderValues) -> None:
         self.state = state
-        self._turn = _lock()
+        self._loop = running_loop()
+        self._turn = anyio.Lock() if self._loop is None else asyncio.Lock()  # which costs a tenth
+        self._given_up: str | None = None  # a session that goes on under no other id
         client, agents = scope.get("client"), headers("user-agent")
         super().__init__(
             state.manager,
@@ -163,21 +161,59 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
     def _find(self, state: State, headers: HeaderValues) -> Found:
         return state.transport.find(headers)
 
-    async def goes_on(self, session_id: str) -> bool:
-        """Whether a session that is gone goes on under another id."""
-        return self.follower is not None and await self.follower.goes_on(session_id)
-
     @staticmethod
     def _running(plan: Callable[..., Plan[Any]]) -> Callable[..., Any]:
         async def method(self: StarletteExchange, *args: Any, **kwargs: Any) -> Any:
-            return await self.in_turn(plan(self, *args, **kwargs))
+            return await self.in_turn(partial(plan, self, *args, **kwargs))
 
         return method
 
-    async def in_turn(self, plan: Plan[T]) -> T:
-        """Run *plan* after what other tasks of this request have asked for: else two would store the same twice."""
+    async def in_turn(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run a plan after what other tasks of this request have asked for: else two would store the same twice.
+
+        In a WebSocket once more, where the session is gone because it was rotated elsewhere a moment ago. Raises
+        `RuntimeError` in another event loop than the request's.
+        """
+        if running_loop() is not self._loop:
+            raise RuntimeError(
+                "a request's session was awaited in another event loop than the request's: "
+                "await it there, in a thread by anyio.from_thread.run, or as FastAPI's BlockingSession"
+            )
         async with self._turn:
-            return await self._run(plan)
+            current = self.session.current
+            asked_of = None if current is None else current.session_id
+            try:
+                return await self._run(plan())
+            except SessionGone as gone:
+                if asked_of is None or self.follower is None or not await self.follower.goes_on(asked_of):
+                    self._given_up = gone.session_id
+                    raise
+                return await self._run(plan())
+
+    async def finish(self, *, failed: bool = False) -> None:
+        """Close it as `close` does, whatever cancels this task meanwhile."""
+        closing = self._finish(failed)
+        await (to_its_end(closing) if self._may_wait() else closing)
+
+    async def _finish(self, failed: bool) -> None:
+        try:
+            await self.close(failed=failed)
+        except SessionGone:  # given up now, and that is all the same to who looks at the outcome
+            await self.close(failed=failed)
+
+    def _may_wait(self) -> bool:
+        """Whether to close may take longer than to look that nothing is to be done."""
+        if self._loop is None or self._turn.locked():
+            return True
+        try:
+            return self.session.modified or self.session.rolls()
+        except (TypeError, ValueError):  # of what was made unstorable in place, and close() says so
+            return True
+
+    def _interrupt(self, session_id: str) -> None:
+        if self.follower is not None and self._given_up != session_id:
+            raise SessionGone(session_id)
+        super()._interrupt(session_id)
 
     def skip(self) -> None:
         """Let nobody see a session: the application wants none opened here."""
@@ -206,10 +242,6 @@ class UnstoredExchange(StarletteExchange):
         return super().cookie_header(policy, max_age=max_age)
 
 
-def _lock() -> asyncio.Lock | anyio.Lock:
-    return anyio.Lock() if running_loop() is None else asyncio.Lock()  # which costs a tenth
-
-
 def exchange_for(state: State, scope: Scope, headers: HeaderValues) -> StarletteExchange:
     """Make the exchange of a connection."""
     return (StarletteExchange if state.stores else UnstoredExchange)(state, scope, headers)
@@ -218,6 +250,16 @@ def exchange_for(state: State, scope: Scope, headers: HeaderValues) -> Starlette
 async def close_failed(exchange: StarletteExchange) -> None:
     """Carry out a sign-out of what failed, and nothing else; that this fails too hides no other error."""
     try:
-        await exchange.close(failed=True)
+        await exchange.finish(failed=True)
     except RedisessError:
         _log.exception("a sign-out could not be carried out")
+
+
+async def end_unheard(exchange: StarletteExchange) -> None:
+    """End a session that `save()` stored under a new token, where that has gone out with no response."""
+    current = exchange.session.current
+    if exchange.outcome.cookie is CookieChange.SET and current is not None:
+        try:
+            await to_its_end(exchange.state.manager.kill(current.session_id))
+        except RedisessError:
+            _log.exception("a session whose token nobody has could not be ended")

@@ -52,5 +52,6 @@ def _looks_at_no_session(middleware: Any) -> bool:
     from redisess_starlette import RedisessMiddleware, SessionAuthBackend  # noqa: PLC0415  they ask this module
 
     if middleware.cls is AuthenticationMiddleware:
-        return isinstance(middleware.kwargs.get("backend"), SessionAuthBackend)
+        backend: object = middleware.kwargs.get("backend")
+        return getattr(type(backend), "authenticate", None) is SessionAuthBackend.authenticate
     return middleware.cls in (*_LOOK_AT_NO_SESSION, RedisessMiddleware)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from redisess_core import EventKind, RedisessError, SessionEvent, StoreUnavailable, StoreUnsupported
@@ -41,7 +42,8 @@ class Watch:
             raise StoreUnsupported("a client without pubsub found, a newer redis-py wanted: sockets hear of ends by it")
         self._tells[session_id].add(tell)
         if self._listening is None:
-            self._listening = asyncio.create_task(self._listen(), name="redisess watch")
+            # In no context: it outlives the connection that it begins in.
+            self._listening = asyncio.create_task(self._listen(), name="redisess watch", context=Context())
 
     def remove(self, session_id: str, tell: Tell) -> None:
         """Tell no more; after the last one, the subscription ends."""
@@ -72,6 +74,7 @@ class Watch:
     async def _listen(self) -> None:
         store, channels = self._manager.store, self._manager.event_channels()
         hearing = True
+        await asyncio.sleep(0)  # an eager task begins before anybody has it
         while self._goes_on():
             try:
                 subscription = await store.subscribe(channels)

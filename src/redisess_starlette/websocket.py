@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
-from anyio import CancelScope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from redisess_core import RedisessError, SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.tokens import session_id_of
-from redisess_core.web import CookieChange, asgi_headers
+from redisess_core.web import asgi_headers
 from redisess_starlette.answers import answer_to
 from redisess_starlette.follower import Follower
 from redisess_starlette.headers import say
-from redisess_starlette.session import close_failed, exchange_for
+from redisess_starlette.session import close_failed, end_unheard, exchange_for
+from redisess_starlette.shield import to_its_end
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,15 +56,7 @@ class _Socket:
         # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
         self._app = self._scope.get("app", app)
         try:
-            try:
-                if await self._open():
-                    await app(self._scope, self.receive, self.send)
-            except Exception as error:
-                if not _is_leaving(error):
-                    raise
-                await self._finish()
-                if not self._ended:  # most apps leave it to the server that the client has left
-                    raise
+            leaving = await self._run(app)
             await self._finish()
         except Exception as error:
             await close_failed(self._exchange)
@@ -72,12 +64,25 @@ class _Socket:
                 raise
             await self._answer(error)
         except BaseException:
-            with CancelScope(shield=True):
-                await close_failed(self._exchange)
+            await close_failed(self._exchange)
             raise
+        else:
+            if leaving is not None and not self._ended:  # most apps leave it to the server that the client has left
+                raise leaving
         finally:
-            with CancelScope(shield=True):
-                await self._follower.stop()
+            await to_its_end(self._follower.stop())
+            await end_unheard(self._exchange)
+
+    async def _run(self, app: ASGIApp) -> Exception | None:
+        """Run the app, if the session could be opened; return what it raised because the client has left."""
+        try:
+            if await self._open():
+                await app(self._scope, self.receive, self.send)
+        except Exception as error:
+            if _is_leaving(error):
+                return error
+            raise
+        return None
 
     async def receive(self) -> Message:
         """Pass on what the client sends, but for what it sent before it knew that its session has ended."""
@@ -97,9 +102,7 @@ class _Socket:
                     self._closed = True
                     await self._send(message)
             case "websocket.http.response.start":
-                with CancelScope(shield=True):
-                    await self._follower.stop()
-                    await self._exchange.close()
+                await to_its_end(self._store_the_last())
                 self._closed = True
                 say(self._state, self._exchange, message)
                 await self._send(message)
@@ -141,15 +144,16 @@ class _Socket:
         return True
 
     async def _accept(self, message: Message) -> None:
+        self._exchange.accepted = True  # what another task asks for now comes too late for a cookie
         try:
             if self._session.opened:
-                with CancelScope(shield=True):
-                    await self._session.save()
+                await to_its_end(self._session.save())
         except SessionGone:
             self._ended = True
+        except BaseException:
+            self._exchange.accepted = False
+            raise
         say(self._state, self._exchange, message)
-        self._exchange.outcome.cookie = CookieChange.KEEP
-        self._exchange.accepted = True
         await self._send(message)
         self._accepted = True
         if self._ended:  # a client knows the code of a close only after an accept
@@ -159,9 +163,12 @@ class _Socket:
         """Store what waits, at the end; not a new token, which can reach nobody where no socket was accepted."""
         session = self._session
         unheard = not self._accepted and (session.current is None or session.new_token is not None)
-        with CancelScope(shield=True):
-            await self._follower.stop()  # first: a sign-out that waits is no end to close the socket for
-            await self._exchange.close(failed=unheard)
+        await to_its_end(self._store_the_last(failed=unheard))
+
+    async def _store_the_last(self, *, failed: bool = False) -> None:
+        await self._follower.rest()  # first: a sign-out that waits is no end to close the socket for
+        await self._exchange.finish(failed=failed)
+        await self._follower.stop()
 
     async def _end(self) -> None:
         """Close the socket: its session has ended."""
@@ -188,7 +195,7 @@ class _Socket:
             await self._close(code)
             return
         socket = WebSocket(self._scope, self._receive, self._send)
-        response = await answer_to(error, socket, self._app)
+        response = await answer_to(error, socket, (self._scope.get("app"), self._app))
         if response is not None and _DENIALS in self._scope.get("extensions", {}):
             await response(self._scope, self._receive, self._send)
         elif response is not None:

@@ -48,6 +48,13 @@ async def switch(request):
     return Response()
 
 
+class Elaborate(SessionAuthBackend):
+    """A backend that looks at the session."""
+
+    async def authenticate(self, conn):
+        return await super().authenticate(conn) if current_session(conn).user_id else None
+
+
 class OwnBackend(AuthenticationBackend):
     async def authenticate(self, conn):
         return AuthCredentials([]), SimpleUser(conn.session.get("name", ""))
@@ -146,9 +153,10 @@ def test_a_route_before_the_mount_of_static_files_has_its_session(make_app, brow
         (Middleware(GZipMiddleware), 0),
         (Middleware(AuthenticationMiddleware, backend=SessionAuthBackend()), 0),
         (Middleware(AuthenticationMiddleware, backend=OwnBackend()), 1),
+        (Middleware(AuthenticationMiddleware, backend=Elaborate()), 1),
         (Middleware(BaseHTTPMiddleware, dispatch=count_visits), 2),
     ],
-    ids=["gzip", "ours", "a backend of one's own", "a middleware of one's own"],
+    ids=["gzip", "ours", "a backend of one's own", "one derived from ours", "a middleware of one's own"],
 )
 def test_a_static_file_has_a_session_where_somebody_may_look_at_it(
     make_app, browse, routes, cost, token, inside, commands

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
 from starlette_kit import ask, bearer, cookies_set, send_token, serves, visit
 
-from redisess_core import AsyncSessionManager, SessionGone, SessionManager
+from redisess_core import AsyncSessionManager, SessionDataTooLarge, SessionGone, SessionManager
 from redisess_core.scripts import script
 from redisess_core.tokens import session_id_of
 from redisess_starlette import current_session, end_session, login, logout, logout_everywhere, logout_others
@@ -472,3 +473,72 @@ async def test_what_comes_while_the_end_is_being_stored_is_refused_and_not_lost_
         await asyncio.gather(*tasks)
     assert not cookies_set(response)
     assert sessions.authenticate(token).data == {"a": 1, "list": [], "in time": 1}
+
+
+async def saving_beside(redis_url, namespace, make_app, sessions, token, change):
+    """Visit a page that saves *change*, and in another task sets `b` while that is stored; returns what it sees."""
+    async with AsyncSessionManager(redis_url, namespace=namespace, clock=sessions.clock) as manager:
+        execute, storing, noted = manager.store.execute, asyncio.Event(), asyncio.Event()
+
+        async def waiting(operation):
+            if operation.script.sha == script("store").sha and not storing.is_set():
+                storing.set()
+                await noted.wait()
+            return await execute(operation)
+
+        async def note(session):
+            await storing.wait()
+            session["b"] = 2
+            noted.set()
+
+        async def view(request):
+            session = current_session(request)
+            noting = asyncio.create_task(note(session))
+            change(session)
+            with contextlib.suppress(SessionDataTooLarge):
+                await session.save()
+            await noting
+            return {"data": dict(session)}
+
+        manager.store.execute = waiting
+        app = make_app(manager)
+        serves(app, view)
+        return await ask(app, "/", send_token(token))
+
+
+async def test_a_write_beside_the_end_of_an_emptied_session_begins_one(redis_url, namespace, make_app, sessions):
+    token = sessions.create(None, data={"a": 1}).token
+    response = await saving_beside(redis_url, namespace, make_app, sessions, token, lambda session: session.pop("a"))
+    assert response.json() == {"data": {"b": 2}}
+    (cookie,) = cookies_set(response)
+    assert sessions.authenticate(token) is None
+    assert sessions.authenticate(cookie.value).data == {"b": 2}
+
+
+async def test_a_write_beside_one_that_is_refused_is_kept(redis_url, namespace, make_app, sessions, token):
+    def grow(session):
+        session["big"] = "x" * sessions.max_data_bytes
+        session["a"] = 3
+        session["list"].append(1)
+        del session["a"]
+
+    response = await saving_beside(redis_url, namespace, make_app, sessions, token, grow)
+    assert response.json() == {"data": {"a": 1, "list": [], "b": 2}}
+    assert sessions.authenticate(token).data == {"a": 1, "list": [], "b": 2}
+
+
+async def test_a_session_is_not_to_be_awaited_in_another_event_loop(make_app, sessions, token):
+    app = make_app(clock=sessions.clock)
+
+    def elsewhere(session):
+        return asyncio.run(session.save())
+
+    async def view(request):
+        request.session["a"] = 2
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(elsewhere, current_session(request))
+        return "done"
+
+    serves(app, view)
+    await ask(app, "/", send_token(token))
+    assert sessions.authenticate(token).data["a"] == 2

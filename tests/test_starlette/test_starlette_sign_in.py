@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import inspect
 
 import anyio
 import pytest
@@ -499,3 +501,55 @@ def test_helpers_say_what_is_missing_where_the_session_is_not_ours():
         for helper in (current_session, logout, manager):
             with pytest.raises(TypeError, match="add RedisessMiddleware"):
                 helper(Request(scope))
+
+
+def of_a_failed_view(request):
+    raise ZeroDivisionError
+
+
+async def of_a_cancelled_view(request):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("fail", [of_a_failed_view, of_a_cancelled_view])
+@pytest.mark.parametrize("begin", [True, False])
+def test_a_session_whose_token_goes_out_with_no_response_is_ended(app, sessions, fail, begin):
+    async def view(request):
+        login(request, "ada")
+        await current_session(request).save()
+        assert sessions.count_for_user("ada") == 1
+        result = fail(request)
+        if inspect.isawaitable(result):
+            await result
+
+    serves(app, view)
+    before = {} if begin else send_token(sessions.create("ada").token)
+    with pytest.raises((ZeroDivisionError, asyncio.CancelledError, concurrent.futures.CancelledError)):
+        visit(app, "/", before)
+    assert sessions.count() == 0
+
+
+def test_a_session_whose_token_goes_out_with_the_answer_to_an_error_lives(app, sessions):
+    async def view(request):
+        login(request, "ada")
+        await current_session(request).save()
+        raise HTTPException(418)
+
+    serves(app, view)
+    (cookie,) = cookies_set(visit(app, "/"))
+    assert sessions.authenticate(cookie.value).user_id == "ada"
+
+
+def test_a_session_of_a_header_client_lives_though_the_view_failed_later(app, sessions):
+    shown = []
+
+    async def view(request):
+        login(request, "ada", transport="header")
+        await current_session(request).save()
+        shown.append(current_session(request).token)
+        raise ZeroDivisionError
+
+    serves(app, view)
+    with pytest.raises(ZeroDivisionError):
+        visit(app, "/")
+    assert sessions.authenticate(shown[0]).user_id == "ada"

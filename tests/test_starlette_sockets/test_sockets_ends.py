@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 
 import pytest
-from anyio import create_task_group, fail_after
+from anyio import CancelScope, create_task_group, fail_after
 from sockets_kit import (
     SECONDS,
     Line,
@@ -24,6 +25,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from redisess_core import EventKind, SessionEvent, SessionGone, SessionManager
+from redisess_core.scripts import script
 from redisess_starlette import SESSION_ENDED, RedisessMiddleware
 from redisess_starlette import follower as follower_module
 
@@ -695,3 +697,148 @@ async def test_what_else_an_app_of_several_tasks_raises_drops_its_changes(site, 
     with pytest.raises(ExceptionGroup):
         await line.ended()
     assert others.get(session.session_id).data == {}
+
+
+async def note(session):
+    session["last"] = 1
+
+
+async def leave(session):
+    session.logout()
+
+
+@pytest.mark.parametrize("last", [note, leave])
+@pytest.mark.parametrize("way", ["returns", "closes", "denies"])
+async def test_the_last_that_a_socket_asks_for_is_done_though_its_session_was_rotated_a_moment_ago(
+    site, others, last, way
+):
+    session = others.create("ada")
+    followed = []
+
+    async def view(websocket):
+        if way != "denies":
+            await websocket.accept()
+        await websocket.receive_text() if way != "denies" else None
+        followed.append(others.rotate(others.get(session.session_id)).session_id)  # as another tab does
+        await last(websocket.session)
+        match way:
+            case "closes":
+                await websocket.close(4000)
+            case "denies":
+                await websocket.send_denial_response(PlainTextResponse("no", 403))
+
+    line = site.connect(view, by_cookie(session.token))
+    if way != "denies":
+        await line.accepted()
+        line.say("go")
+    await until(lambda: listeners(site))
+    await line.ended()
+    found = others.get(followed[0])
+    assert found is None if last is leave else found.data == {"last": 1}
+
+
+async def test_the_last_that_a_socket_asks_for_of_a_session_that_ended_is_dropped(site, others, caplog):
+    session = others.create("ada")
+
+    async def view(websocket):
+        await websocket.accept()
+        others.kill(session.session_id)
+        websocket.session["last"] = 1
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    await line.ended()
+    assert others.count() == 0
+    assert f"session {session.session_id} ended" in caplog.text
+
+
+async def test_a_sign_in_during_the_accept_is_refused_for_its_cookie_would_come_too_late(site, others, monkeypatch):
+    session = others.create(None, data={"a": 1})
+    execute, storing, refused = site.manager.store.execute, asyncio.Event(), asyncio.Event()
+
+    async def waiting(operation):
+        if operation.script.sha == script("store").sha:
+            storing.set()
+            await refused.wait()
+        return await execute(operation)
+
+    monkeypatch.setattr(site.manager.store, "execute", waiting)
+
+    async def sign_in(websocket):
+        await storing.wait()
+        with pytest.raises(RuntimeError, match="no cookie can be sent"):
+            websocket.session.login("ada")
+        refused.set()
+
+    async def view(websocket):
+        websocket.session["b"] = 2
+        signing_in = asyncio.create_task(sign_in(websocket))
+        await websocket.accept()
+        await signing_in
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    await line.ended()
+    assert others.get(session.session_id).data == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("before", [None, "ada"])
+async def test_a_session_that_was_stored_before_an_accept_that_never_came_is_ended(site, others, before):
+    async def view(websocket):
+        websocket.session.login("ada")
+        await websocket.session.save()
+        assert others.count_for_user("ada") == 1
+        await websocket.close()
+
+    line = site.connect(view, by_cookie(others.create("ada").token) if before else None)
+    assert await line.closed() == 1000
+    await line.ended()
+    assert others.count() == 0
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_a_sign_out_of_a_socket_that_failed_is_carried_out_though_it_is_cancelled(
+    site, others, monkeypatch, native
+):
+    session = others.create("ada")
+    execute, storing, on = site.manager.store.execute, asyncio.Event(), asyncio.Event()
+
+    async def later(operation):
+        storing.set()
+        await on.wait()
+        return await execute(operation)
+
+    async def view(websocket):
+        await websocket.accept()
+        websocket.session.logout()
+        monkeypatch.setattr(site.manager.store, "execute", later)
+        raise ZeroDivisionError
+
+    app, scope = site.app(view), CancelScope()
+
+    async def serve(*connection):
+        with scope:
+            await app(*connection)
+
+    line = site.connect_to(serve, by_cookie(session.token))
+    await line.accepted()
+    with fail_after(SECONDS):
+        await storing.wait()
+        (line.task if native else scope).cancel()
+        on.set()
+        with suppress(ZeroDivisionError, asyncio.CancelledError):
+            await line.task
+    assert not others.exists(session.session_id)
+
+
+async def test_a_visitor_who_signs_out_everywhere_is_signed_out_at_once(site, others):
+    session = others.create(None, data={"a": 1})
+
+    async def view(websocket):
+        await websocket.accept()
+        await websocket.session.logout_everywhere()
+        assert not others.exists(session.session_id)
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    await line.ended()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 from anyio import fail_after
@@ -278,3 +279,14 @@ async def test_the_subscription_ends_with_the_lifespan_though_a_socket_is_open(r
         await until(lambda: subscribers(redis_client) == 0)
         line.leave()
         await line.ended()
+
+
+if sys.version_info >= (3, 12):
+
+    async def test_a_loop_of_eager_tasks_hears_of_ends(site):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        session = await site.manager.create("ada")
+        line = await site.talk(session)
+        await settled(site, line)
+        await site.manager.kill(session.session_id)
+        assert await line.closed() == SESSION_ENDED

@@ -39,21 +39,22 @@ class ExchangePlans(Generic[R]):
     def saving(self) -> Steps[bool]:
         """Plan what waits, at most one operation; return whether there was one. What is refused waits no longer."""
         self.session.store()
+        changes = self.session.changes()
         try:
-            return (yield from self._saving())
+            return (yield from self._saving(changes))
         except SessionLimitReached:
             if not self.session.asked_meanwhile:
                 self.session.drop_sign_in()
             raise
         except SessionDataTooLarge:
-            self.session.drop_changes()
+            self.session.drop_changes(changes)
             raise
 
-    def _saving(self) -> Steps[bool]:
+    def _saving(self, changes: Changes) -> Steps[bool]:
         if self._opening_error is not None:
             raise self._opening_error
         session, manager = self.session, self.manager
-        changes, current, sign_in = session.changes(), session.current, session.sign_in
+        current, sign_in = session.current, session.sign_in
         if current is None:
             if sign_in is None and not session.has_content():
                 return False
@@ -117,7 +118,7 @@ class ExchangePlans(Generic[R]):
         new_token = self.session.new_token
         ended = yield from self._storing(current, changes, end_but_for=self.session.incidental_keys)
         if ended:
-            self.ended(signed_out=False)
+            self.ended(signed_out=False, changes=changes)
         elif new_token is not None:
             self.session.new_token = new_token
             yield from self._rotating(current, {})
@@ -166,15 +167,15 @@ class ExchangePlans(Generic[R]):
         else:
             self.outcome.happened.append(Happening(EventKind.KILLED, session_id, user_id))
 
-    def ended(self, *, signed_out: bool) -> None:
-        """Note that the session has ended: the client is to forget it."""
+    def ended(self, *, signed_out: bool, changes: Changes | None = None) -> None:
+        """Note that the session has ended, by *changes* of data if so: the client is to forget it."""
         current = self.session.current
         if current is not None:
             current.mark_gone()
             self._happened(EventKind.KILLED, current)
         self.outcome.cookie = CookieChange.KEEP if self.by_header else CookieChange.REMOVE
         self.outcome.signed_out = self.outcome.signed_out or signed_out
-        self.session.go_on_without()
+        self.session.go_on_without(changes)
 
     def forget_cookie(self) -> None:
         """Note a sign-out where no session lives: a cookie that was sent names none, and is removed."""

@@ -25,13 +25,27 @@ class RequestData:
 
     def __init__(self, loaded: Mapping[str, bytes]) -> None:
         self._loaded = loaded
-        self.forget_changes()
-
-    def forget_changes(self) -> None:
-        """Go back to what was loaded."""
         self._values: dict[str, Any] = {}
         self._assigned: dict[str, bytes] = {}
         self._deleted: set[str] = set()
+
+    def forget(self, changes: Changes) -> None:
+        """Go back to what was loaded, but for what has changed again since *changes* were taken."""
+        now = self.changes()
+        for field, encoded in changes.items():
+            if field in now and now[field] == encoded:
+                key = field.removeprefix(DATA).decode()
+                self._values.pop(key, None)
+                self._assigned.pop(key, None)
+                self._deleted.discard(key)
+
+    def since(self, changes: Changes) -> dict[str, Any]:
+        """Return what has been assigned since *changes* were taken."""
+        return {
+            key: self._values[key]
+            for key, encoded in self._assigned.items()
+            if encoded not in (changes.get(DATA + key.encode()), self._loaded.get(key))
+        }
 
     def rebase(self, changes: Changes, found: Mapping[str, bytes]) -> None:
         """Go on from *found*, which *changes* are part of now; a value that was handed out stays the same object.

@@ -76,6 +76,7 @@ class RequestSessionMethods(RequestSessionState):
         yield from self.exchange.saving()
         if self.current is None or self.user_id is None:
             self.logout()
+            yield from self.exchange.saving()
             return 0
         ended: int = yield from self.manager.plan_kill_user(self.user_id, acting=self.current.session_id)
         self.exchange.ended(signed_out=True)

@@ -71,10 +71,13 @@ class RequestSessionState(RequestMapping):
         if not self.asked_meanwhile:
             self._want_nothing()
 
-    def go_on_without(self) -> None:
-        """Go on from nothing: the session has ended."""
+    def go_on_without(self, changes: Changes | None = None) -> None:
+        """Go on from nothing: the session has ended, by *changes* of data if so, since which others were made."""
         if not self._wants_out and not self.asked_meanwhile:
+            later = {} if changes is None else self._data.since(changes)
             self.begin(None)
+            for key, value in later.items():
+                self._data.set(key, value)
             return
         self.current = None  # what the data holds was put there after the sign-out
         if not self.asked_meanwhile:
@@ -266,9 +269,9 @@ class RequestSessionState(RequestMapping):
         self.drop_sign_in()
         self.begin(self.current, leaving=self.leaving)
 
-    def drop_changes(self) -> None:
+    def drop_changes(self, changes: Changes) -> None:
         """Forget changes of data that were refused."""
-        self._data.forget_changes()
+        self._data.forget(changes)
 
     def has_content(self) -> bool:
         """Whether there is data to keep a session for."""

@@ -1,0 +1,155 @@
+"""Errors in the views of apps that are mounted, or wrapped by hand: answered as those of the app around them are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, Router
+from starlette_kit import cookies_set, send_token
+
+from redisess_core import RedisessError, SessionGone, SessionLimitReached, StoreUnavailable
+from redisess_starlette import RedisessMiddleware, current_session, login
+
+ERRORS = {"away": (StoreUnavailable, 503), "gone": (SessionGone, 401), "limit": (SessionLimitReached, 403)}
+EVERY = pytest.mark.parametrize("error", ERRORS)
+
+
+@pytest.fixture
+def broken(browse, look, namespace, redis_url, token):
+    """Make an app that is mounted in another, and fails as the test names: `broken("away", inner={...}).ask()`."""
+    sessions = look(max_sessions_per_user=1, on_limit="refuse")
+
+    def make(error, *, mount="app", inner=None, outer=None, when="view"):
+        async def view(request):
+            session = current_session(request)
+            match error:
+                case "away":
+                    manager = session.exchange.state.manager
+
+                    async def unplugged(operation):
+                        raise StoreUnavailable("pulled")
+
+                    manager.store.execute = unplugged
+                    session["late"] = 1
+                case "gone":
+                    sessions.kill(session.session_id)
+                    session["late"] = 1
+                case "limit":
+                    login(request, "bob")
+            if when == "view":
+                await session.save()
+            return PlainTextResponse("as the view made it")
+
+        routes = [Route("/", view)]
+        match mount:
+            case "app":
+                made = Mount("/sub", Starlette(routes=routes, exception_handlers=inner))
+            case "fastapi":
+                app = FastAPI(exception_handlers=inner)
+                app.router.routes.extend(routes)
+                made = Mount("/sub", app)
+            case "nested":
+                app = Starlette(routes=routes, exception_handlers=inner)
+                made = Mount("/sub", Router([Mount("/", Starlette(routes=[Mount("/", app)]))]))
+        options = {"namespace": namespace, "max_sessions_per_user": 1, "on_limit": "refuse"}
+        ours = Middleware(RedisessMiddleware, redis_url, **options)
+        client = browse(
+            Starlette(routes=[made], middleware=[ours], exception_handlers=outer), raise_server_exceptions=False
+        )
+        return SimpleNamespace(ask=lambda: client.get("/sub/", headers=send_token(token)))
+
+    sessions.create("bob")
+    return make
+
+
+@pytest.fixture
+def token(look):
+    return look().create("ada", data={"a": 1}).token
+
+
+def told(status=599, text="handled"):
+    """Make a handler, and count what it is asked."""
+
+    def handle(request, error):
+        handle.asked += 1
+        return PlainTextResponse(f"{text} {type(error).__name__}", status)
+
+    handle.asked = 0
+    return handle
+
+
+@EVERY
+@pytest.mark.parametrize("mount", ["app", "fastapi", "nested"])
+@pytest.mark.parametrize("when", ["view", "end"])
+def test_an_error_is_answered_as_in_the_app_around_it(broken, error, mount, when):
+    kind, status = ERRORS[error]
+    response = broken(error, mount=mount, when=when).ask()
+    if (error, when) == ("gone", "end"):
+        status = 200  # the view did not ask
+    assert response.status_code == status
+    assert ("retry-after" in response.headers) == (kind is StoreUnavailable)
+    assert not cookies_set(response)
+
+
+@EVERY
+@pytest.mark.parametrize("when", ["view", "end"])
+@pytest.mark.parametrize(
+    ("inner", "outer", "text"),
+    [
+        ({RedisessError: told()}, {}, "handled"),
+        ({}, {RedisessError: told()}, "handled"),
+        ({RedisessError: told()}, {RedisessError: told(598, "passed over")}, "handled"),
+        ({HTTPException: told(598, "passed over")}, {RedisessError: told()}, "handled"),
+        ({HTTPException: told()}, {HTTPException: told(598, "passed over")}, "handled"),
+        ({Exception: told(500, "the program's own")}, {RedisessError: told()}, "handled"),
+    ],
+)
+def test_a_handler_of_the_mounted_app_goes_before_one_of_the_app_around_it(broken, error, when, inner, outer, text):
+    if (error, when) == ("gone", "end"):
+        when = "view"
+    response = broken(error, inner=inner, outer=outer, when=when).ask()
+    assert (response.status_code, response.text.split()[0]) == (599, text)
+
+
+@EVERY
+def test_a_handler_of_the_mounted_app_may_answer_with_500_itself(broken, error):
+    response = broken(error, inner={RedisessError: told(500)}).ask()
+    assert (response.status_code, response.text) == (500, f"handled {ERRORS[error][0].__name__}")
+
+
+def test_an_error_of_the_program_in_a_mounted_app_is_its_own(browse, namespace, redis_url):
+    def view(request):
+        raise ZeroDivisionError
+
+    inner = Starlette(routes=[Route("/", view)])
+    ours = Middleware(RedisessMiddleware, redis_url, namespace=namespace)
+    handle = told()
+    app = Starlette(routes=[Mount("/sub", inner)], middleware=[ours], exception_handlers={RedisessError: handle})
+    client = browse(app, raise_server_exceptions=False)
+    assert client.get("/sub/").status_code == 500
+    assert handle.asked == 0
+
+
+@pytest.mark.parametrize("handled", [False, True])
+def test_a_view_of_an_app_that_is_wrapped_by_hand_is_answered_alike(browse, namespace, redis_url, handled):
+    async def view(request):
+        raise StoreUnavailable("pulled")
+
+    inner = Starlette(routes=[Route("/", view)], exception_handlers={StoreUnavailable: told()} if handled else None)
+    client = browse(RedisessMiddleware(inner, redis_url, namespace=namespace), raise_server_exceptions=False)
+    response = client.get("/")
+    assert response.status_code == (599 if handled else 503)
+    assert ("retry-after" in response.headers) != handled
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_handler_that_has_answered_is_not_asked_again_by_the_end(broken, status):
+    handle = told(status)
+    response = broken("away", inner={StoreUnavailable: handle}).ask()
+    assert (response.status_code, handle.asked) == (status, 1)
