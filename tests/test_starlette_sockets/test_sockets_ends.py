@@ -671,7 +671,7 @@ async def test_a_client_that_leaves_an_app_of_several_tasks_loses_nothing(site, 
     await line.accepted()
     await line.ask("hello")
     line.leave()
-    with pytest.raises(ExceptionGroup):
+    with suppress(ExceptionGroup):  # of nothing but the leaving: since Python 3.12 `ended` passes over that itself
         await line.ended()
     assert others.get(session.session_id).data == {"said": "hello"}
 
