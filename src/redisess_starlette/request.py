@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 
 from redisess_core import RedisessError, StoreUnavailable
-from redisess_core.web import asgi_headers
+from redisess_core.web import asgi_headers, refusal_of
 from redisess_starlette.answers import answer_to, handler_of
 from redisess_starlette.headers import say
 from redisess_starlette.session import close_failed, end_unheard, exchange_for
@@ -112,10 +112,11 @@ class _Request:
         An app of Starlette's has what does so outside of its own middleware, but below us where it is mounted in
         another app, or where we are wrapped around it by hand.
         """
-        app, error = self._scope.get("app"), sys.exc_info()[1]
-        if app is self._around or not isinstance(error, RedisessError) or handler_of(app, error) is not None:
+        below, error = self._scope.get("app"), sys.exc_info()[1]
+        if below is self._around or not isinstance(error, RedisessError) or handler_of(below, error) is not None:
             return None
-        return error
+        answered_here = refusal_of(error) is not None or handler_of(self._app, error) is not None
+        return error if answered_here else None
 
     async def _answer(self, error: Exception) -> None:
         """Send the response to *error*, where none has begun; raises *error* if nobody has one."""

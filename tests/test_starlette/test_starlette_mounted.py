@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 from starlette_kit import cookies_set, send_token
 
-from redisess_core import RedisessError, SessionGone, SessionLimitReached, StoreUnavailable
+from redisess_core import RedisessError, SessionDataTooLarge, SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_starlette import RedisessMiddleware, current_session, login
 
 ERRORS = {"away": (StoreUnavailable, 503), "gone": (SessionGone, 401), "limit": (SessionLimitReached, 403)}
@@ -42,6 +42,8 @@ def broken(browse, look, namespace, redis_url, token):
                     session["late"] = 1
                 case "limit":
                     login(request, "bob")
+                case "large":
+                    session["big"] = "x" * sessions.max_data_bytes
             if when == "view":
                 await session.save()
             return PlainTextResponse("as the view made it")
@@ -134,6 +136,13 @@ def test_an_error_of_the_program_in_a_mounted_app_is_its_own(browse, namespace, 
     client = browse(app, raise_server_exceptions=False)
     assert client.get("/sub/").status_code == 500
     assert handle.asked == 0
+
+
+def test_data_that_is_too_large_in_a_mounted_app_is_answered_as_its_other_errors_of_the_program(broken):
+    response = broken("large", inner={Exception: told(500)}).ask()
+    assert (response.status_code, response.text) == (500, "handled SessionDataTooLarge")
+    response = broken("large", outer={SessionDataTooLarge: told(413)}).ask()
+    assert (response.status_code, response.text) == (413, "handled SessionDataTooLarge")
 
 
 @pytest.mark.parametrize("handled", [False, True])
