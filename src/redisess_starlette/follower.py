@@ -68,17 +68,21 @@ class Follower:
         return not self._ended and self._followed not in (None, session_id)
 
     async def rest(self) -> None:
-        """Follow, but call for no end any more; one that was noticed is carried through."""
+        """Follow, but call for no end any more; one that was noticed is carried through, however long that takes."""
         self._stopped = True
         if self._acting is not None:
-            if not self._ended:
+            if self._ended:
+                await asyncio.wait([self._acting])
+            else:
                 self._acting.cancel()
-            await asyncio.wait([self._acting])
 
     async def stop(self) -> None:
         """Follow no more."""
-        await self.rest()
+        self._stopped = True
         self.follow(None)
+        if self._acting is not None:
+            self._acting.cancel()
+            await asyncio.wait([self._acting])
         await self._watch.stopped()
 
     def _told(self, event: SessionEvent | None) -> None:

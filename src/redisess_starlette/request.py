@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final
 
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 
 from redisess_core import RedisessError, StoreUnavailable
@@ -35,17 +36,16 @@ async def serve_request(app: ASGIApp, state: State, scope: Scope, receive: Recei
 class _Request:
     """One request under way."""
 
-    __slots__ = ("_answered", "_app", "_around", "_exchange", "_receive", "_scope", "_send", "_started", "_state")
+    __slots__ = ("_answered", "_answering", "_app", "_exchange", "_receive", "_scope", "_send", "_started", "_state")
 
     def __init__(self, state: State, exchange: StarletteExchange, scope: Scope, receive: Receive, send: Send) -> None:
         self._state, self._exchange = state, exchange
         self._scope, self._receive, self._send = scope, receive, send
-        self._started = self._answered = False
+        self._started = self._answering = self._answered = False
 
     async def serve(self, app: ASGIApp) -> None:
         # Now, for a mounted app puts itself there; nothing is there where we are wrapped around an app by hand.
-        self._around = self._scope.get("app")
-        self._app = self._around or app
+        self._app = self._scope.get("app", app)
         try:
             await self._open()
             await app(self._scope, self._receive, self.send)
@@ -91,36 +91,42 @@ class _Request:
 
     async def _store(self, status: int) -> None:
         """Store what waits, before a response of this status; if that fails, answer it instead, and raise."""
-        unhandled = self._unhandled() if status == _ERROR else None
+        failure = None if self._answering else _failure_below()
+        if failure is not None:
+            await close_failed(self._exchange)
+            if isinstance(failure, RedisessError) and self._has_answer(failure):
+                await self._answer(failure)
+                raise failure  # the app need not go on; serve() knows
+            return
         try:
-            await (self._exchange.finish() if unhandled is None else self._fail(unhandled))
+            await self._exchange.finish()
         except Exception as error:
-            if isinstance(error, StoreUnavailable) and status >= _ERROR and error is not unhandled:
+            if isinstance(error, StoreUnavailable) and status >= _ERROR:
                 _log.error("answered with %d: %s", status, error)  # which says as much
                 return
             await self._answer(error)
-            self._answered = True
-            raise  # the app need not go on; serve() knows
+            raise  # likewise
 
-    async def _fail(self, error: Exception) -> None:
-        await close_failed(self._exchange)
-        raise error
-
-    def _unhandled(self) -> RedisessError | None:
-        """Return our error that an app below us takes for the program's own, because it has no handler.
-
-        An app of Starlette's has what does so outside of its own middleware, but below us where it is mounted in
-        another app, or where we are wrapped around it by hand.
-        """
-        below, error = self._scope.get("app"), sys.exc_info()[1]
-        if below is self._around or not isinstance(error, RedisessError) or handler_of(below, error) is not None:
-            return None
-        answered_here = refusal_of(error) is not None or handler_of(self._app, error) is not None
-        return error if answered_here else None
+    def _has_answer(self, error: RedisessError) -> bool:
+        return refusal_of(error) is not None or handler_of(self._app, error) is not None
 
     async def _answer(self, error: Exception) -> None:
         """Send the response to *error*, where none has begun; raises *error* if nobody has one."""
+        self._answering = True
         request = Request(self._scope, self._receive)
         response = await answer_to(error, request, (self._scope.get("app"), self._app))
         if response is not None:
             await response(self._scope, self._receive, self.send)
+        self._answered = True
+
+
+def _failure_below() -> BaseException | None:
+    """Return what was raised by an app below us, where that is what Starlette now answers, with 500.
+
+    What does so for an app stands outside of its middleware: below us if the app is mounted in another, or if we are
+    wrapped around it by hand. It answers while it handles the error, whose traceback begins with it then.
+    """
+    error = sys.exc_info()[1]
+    traceback = None if error is None else error.__traceback__
+    answers = traceback is not None and traceback.tb_frame.f_code is ServerErrorMiddleware.__call__.__code__
+    return error if answers else None

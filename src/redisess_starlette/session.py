@@ -68,7 +68,7 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
 
     def go_on_without(self, changes: Changes | None = None) -> None:
         """Go on from nothing: the session has ended, by *changes* of data if so, since which others were made."""
-        super().go_on_without(changes)
+        super().go_on_without(None if self.exchange.accepted else changes)  # a cookie could follow no other session
         self._fill()
 
     @staticmethod
@@ -103,6 +103,10 @@ class StarletteSession(RequestSessionMethods, Awaiting, dict[str, Any]):  # type
                 _DICT.__setitem__(self, key, self._data.get(key))
             except RedisessError:
                 continue
+
+    def may_want(self) -> bool:
+        """Whether something may have to be stored: `modified` knows, which takes longer."""
+        return bool(self._data.may_differ or self.sign_in or self.new_token or self.leaving or self.rolls())
 
     def default_ttl(self) -> float | None:
         """Return the ttl of a session that begins here; None: the manager's."""
@@ -148,7 +152,6 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
         self.state = state
         self._loop = running_loop()
         self._turn = anyio.Lock() if self._loop is None else asyncio.Lock()  # which costs a tenth
-        self._given_up: str | None = None  # a session that goes on under no other id
         client, agents = scope.get("client"), headers("user-agent")
         super().__init__(
             state.manager,
@@ -184,35 +187,27 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
             asked_of = None if current is None else current.session_id
             try:
                 return await self._run(plan())
-            except SessionGone as gone:
+            except SessionGone:
                 if asked_of is None or self.follower is None or not await self.follower.goes_on(asked_of):
-                    self._given_up = gone.session_id
                     raise
                 return await self._run(plan())
 
     async def finish(self, *, failed: bool = False) -> None:
         """Close it as `close` does, whatever cancels this task meanwhile."""
         closing = self._finish(failed)
-        await (to_its_end(closing) if self._may_wait() else closing)
+        at_once = self._loop is not None and not self._turn.locked() and not self.session.may_want()
+        await (closing if at_once else to_its_end(closing))
 
     async def _finish(self, failed: bool) -> None:
         try:
             await self.close(failed=failed)
-        except SessionGone:  # given up now, and that is all the same to who looks at the outcome
-            await self.close(failed=failed)
-
-    def _may_wait(self) -> bool:
-        """Whether to close may take longer than to look that nothing is to be done."""
-        if self._loop is None or self._turn.locked():
-            return True
-        try:
-            return self.session.modified or self.session.rolls()
-        except (TypeError, ValueError):  # of what was made unstorable in place, and close() says so
-            return True
+        except SessionGone as gone:
+            super()._interrupt(gone.session_id)
+            self.session.closed = True
 
     def _interrupt(self, session_id: str) -> None:
-        if self.follower is not None and self._given_up != session_id:
-            raise SessionGone(session_id)
+        if self.follower is not None:
+            raise SessionGone(session_id)  # it may go on under another id: `in_turn` asks
         super()._interrupt(session_id)
 
     def skip(self) -> None:
@@ -258,7 +253,9 @@ async def close_failed(exchange: StarletteExchange) -> None:
 async def end_unheard(exchange: StarletteExchange) -> None:
     """End a session that `save()` stored under a new token, where that has gone out with no response."""
     current = exchange.session.current
-    if exchange.outcome.cookie is CookieChange.SET and current is not None:
+    if exchange.outcome.cookie is not CookieChange.SET or current is None:
+        return
+    if current.token not in (None, exchange.found.token):
         try:
             await to_its_end(exchange.state.manager.kill(current.session_id))
         except RedisessError:

@@ -60,6 +60,7 @@ class _Socket:
             await self._finish()
         except Exception as error:
             await close_failed(self._exchange)
+            await self._follower.rest()
             if not isinstance(error, RedisessError):
                 raise
             await self._answer(error)
@@ -70,8 +71,8 @@ class _Socket:
             if leaving is not None and not self._ended:  # most apps leave it to the server that the client has left
                 raise leaving
         finally:
-            await to_its_end(self._follower.stop())
             await end_unheard(self._exchange)
+            await to_its_end(self._follower.stop())
 
     async def _run(self, app: ASGIApp) -> Exception | None:
         """Run the app, if the session could be opened; return what it raised because the client has left."""
@@ -102,7 +103,7 @@ class _Socket:
                     self._closed = True
                     await self._send(message)
             case "websocket.http.response.start":
-                await to_its_end(self._store_the_last())
+                await self._store_the_last()
                 self._closed = True
                 say(self._state, self._exchange, message)
                 await self._send(message)
@@ -163,7 +164,7 @@ class _Socket:
         """Store what waits, at the end; not a new token, which can reach nobody where no socket was accepted."""
         session = self._session
         unheard = not self._accepted and (session.current is None or session.new_token is not None)
-        await to_its_end(self._store_the_last(failed=unheard))
+        await self._store_the_last(failed=unheard)
 
     async def _store_the_last(self, *, failed: bool = False) -> None:
         await self._follower.rest()  # first: a sign-out that waits is no end to close the socket for

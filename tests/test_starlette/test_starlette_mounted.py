@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, Router
 from starlette_kit import cookies_set, send_token
 
 from redisess_core import RedisessError, SessionDataTooLarge, SessionGone, SessionLimitReached, StoreUnavailable
-from redisess_starlette import RedisessMiddleware, current_session, login
+from redisess_starlette import RedisessMiddleware, current_session, login, logout
 
 ERRORS = {"away": (StoreUnavailable, 503), "gone": (SessionGone, 401), "limit": (SessionLimitReached, 403)}
 EVERY = pytest.mark.parametrize("error", ERRORS)
@@ -162,3 +162,83 @@ def test_a_handler_that_has_answered_is_not_asked_again_by_the_end(broken, statu
     handle = told(status)
     response = broken("away", inner={StoreUnavailable: handle}).ask()
     assert (response.status_code, handle.asked) == (status, 1)
+
+
+@pytest.mark.parametrize("when", ["view", "end"])
+def test_a_handler_of_the_app_around_may_answer_with_500_and_is_asked_once(broken, when):
+    handle = told(500)
+    response = broken("away", outer={StoreUnavailable: handle}, when=when).ask()
+    assert (response.status_code, response.text, handle.asked) == (500, "handled StoreUnavailable", 1)
+
+
+class CatchAll:
+    """A middleware that answers every error itself, with 500."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  that is what it is
+            await PlainTextResponse(f"caught {type(error).__name__}", 500)(scope, receive, send)
+
+
+def gone(request):
+    raise SessionGone("an id")
+
+
+def test_what_a_middleware_of_the_mounted_app_answers_stays(browse, namespace, redis_url):
+    inner = Starlette(routes=[Route("/", gone)], middleware=[Middleware(CatchAll)])
+    ours = Middleware(RedisessMiddleware, redis_url, namespace=namespace)
+    client = browse(Starlette(routes=[Mount("/sub", inner)], middleware=[ours]))
+    response = client.get("/sub/")
+    assert (response.status_code, response.text) == (500, "caught SessionGone")
+
+
+def test_an_error_that_something_around_us_is_handling_is_none_of_ours(browse, namespace, redis_url):
+    async def answers(scope, receive, send):
+        await PlainTextResponse("its own", 500)(scope, receive, send)
+
+    class Retry(CatchAll):
+        async def __call__(self, scope, receive, send):
+            try:
+                gone(None)
+            except SessionGone:
+                await self.app(scope, receive, send)
+
+    ours = Middleware(RedisessMiddleware, redis_url, namespace=namespace)
+    client = browse(
+        Starlette(routes=[Mount("/sub", Starlette(routes=[Mount("/", answers)]))], middleware=[Middleware(Retry), ours])
+    )
+    response = client.get("/sub/")
+    assert (response.status_code, response.text) == (500, "its own")
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("ask", ["login", "logout", "write"])
+def test_a_view_of_a_mounted_app_that_fails_changes_nothing_but_signs_out(
+    browse, look, namespace, redis_url, token, by_hand, ask
+):
+    def view(request):
+        match ask:
+            case "login":
+                login(request, "bob")
+            case "logout":
+                logout(request)
+            case "write":
+                request.session["late"] = 1
+        raise ZeroDivisionError
+
+    inner = Starlette(routes=[Route("/", view)])
+    app = RedisessMiddleware(inner, redis_url, namespace=namespace)
+    if not by_hand:
+        app = Starlette(
+            routes=[Mount("/", inner)], middleware=[Middleware(RedisessMiddleware, redis_url, namespace=namespace)]
+        )
+    response = browse(app, raise_server_exceptions=False).get("/", headers=send_token(token))
+    assert response.status_code == 500
+    left = look().authenticate(token)
+    assert left is None if ask == "logout" else left.data == {"a": 1}
+    assert look().count_for_user("bob") == 0
+    assert [cookie.removes for cookie in cookies_set(response)] == ([True] if ask == "logout" else [])

@@ -475,6 +475,11 @@ async def test_what_comes_while_the_end_is_being_stored_is_refused_and_not_lost_
     assert sessions.authenticate(token).data == {"a": 1, "list": [], "in time": 1}
 
 
+def empty(session):
+    for key in [*session]:
+        del session[key]
+
+
 async def saving_beside(redis_url, namespace, make_app, sessions, token, change):
     """Visit a page that saves *change*, and in another task sets `b` while that is stored; returns what it sees."""
     async with AsyncSessionManager(redis_url, namespace=namespace, clock=sessions.clock) as manager:
@@ -506,9 +511,10 @@ async def saving_beside(redis_url, namespace, make_app, sessions, token, change)
         return await ask(app, "/", send_token(token))
 
 
-async def test_a_write_beside_the_end_of_an_emptied_session_begins_one(redis_url, namespace, make_app, sessions):
-    token = sessions.create(None, data={"a": 1}).token
-    response = await saving_beside(redis_url, namespace, make_app, sessions, token, lambda session: session.pop("a"))
+@pytest.mark.parametrize("key", ["a", "b"])
+async def test_a_write_beside_the_end_of_an_emptied_session_begins_one(redis_url, namespace, make_app, sessions, key):
+    token = sessions.create(None, data={key: 2, "c": 3}).token
+    response = await saving_beside(redis_url, namespace, make_app, sessions, token, empty)
     assert response.json() == {"data": {"b": 2}}
     (cookie,) = cookies_set(response)
     assert sessions.authenticate(token) is None

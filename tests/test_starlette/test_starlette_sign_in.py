@@ -553,3 +553,16 @@ def test_a_session_of_a_header_client_lives_though_the_view_failed_later(app, se
     with pytest.raises(ZeroDivisionError):
         visit(app, "/")
     assert sessions.authenticate(shown[0]).user_id == "ada"
+
+
+def test_a_rolling_cookie_signs_nobody_out_where_no_response_carries_it(make_app, sessions):
+    app = make_app(clock=sessions.clock, rolling=True)
+    session = sessions.create("ada")
+
+    def view(request):
+        request.session["a"] = 1
+        raise ZeroDivisionError
+
+    serves(app, view)
+    assert visit(app, "/", send_token(session.token), raise_server_exceptions=False).status_code == 500
+    assert sessions.exists(session.session_id)

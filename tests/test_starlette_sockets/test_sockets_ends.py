@@ -718,7 +718,7 @@ async def test_the_last_that_a_socket_asks_for_is_done_though_its_session_was_ro
     async def view(websocket):
         if way != "denies":
             await websocket.accept()
-        await websocket.receive_text() if way != "denies" else None
+        await until(lambda: listeners(site))
         followed.append(others.rotate(others.get(session.session_id)).session_id)  # as another tab does
         await last(websocket.session)
         match way:
@@ -728,10 +728,6 @@ async def test_the_last_that_a_socket_asks_for_is_done_though_its_session_was_ro
                 await websocket.send_denial_response(PlainTextResponse("no", 403))
 
     line = site.connect(view, by_cookie(session.token))
-    if way != "denies":
-        await line.accepted()
-        line.say("go")
-    await until(lambda: listeners(site))
     await line.ended()
     found = others.get(followed[0])
     assert found is None if last is leave else found.data == {"last": 1}
@@ -842,3 +838,65 @@ async def test_a_visitor_who_signs_out_everywhere_is_signed_out_at_once(site, ot
     line = site.connect(view, by_cookie(session.token))
     await line.accepted()
     await line.ended()
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+@pytest.mark.parametrize("way", ["closed", "denied"])
+@pytest.mark.parametrize("rotated", [False, True])
+async def test_a_socket_that_is_not_accepted_ends_nobodys_session(make_site, others, rolling, way, rotated):
+    site = make_site(rolling=rolling)
+    session = others.create("ada")
+
+    async def view(websocket):
+        await until(lambda: listeners(site))
+        if rotated:
+            others.rotate(others.get(session.session_id))
+            await until(lambda: follower_of(site)._followed != session.session_id)
+        websocket.session["a"] = 1
+        if way == "closed":
+            await websocket.close()
+        else:
+            await websocket.send_denial_response(PlainTextResponse("no", 403))
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.ended()
+    (left,) = others.list_user_sessions("ada")
+    assert others.get(left.session_id).data == {"a": 1}
+    assert (left.session_id == session.session_id) != rotated
+
+
+async def test_a_close_never_fails_because_the_session_is_gone(site, others, monkeypatch):
+    session = others.create("ada")
+
+    async def goes_on(*_):
+        return True
+
+    monkeypatch.setattr(follower_module.Follower, "goes_on", goes_on)  # to a session that has ended as well
+
+    async def view(websocket):
+        await websocket.accept()
+        others.kill(session.session_id)
+        websocket.session["last"] = 1
+        await websocket.close(4000)
+
+    line = site.connect(view, by_cookie(session.token))
+    await line.accepted()
+    assert await line.closed() in (4000, SESSION_ENDED)
+    await line.ended()
+    assert others.count() == 0
+
+
+async def test_a_socket_whose_client_does_not_read_can_be_cancelled_after_its_session_ended(site, others):
+    session = others.create("ada")
+    line = await site.talk(session)
+    await settled(site, line)
+    line.writable.clear()
+    others.kill(session.session_id)
+    await until(lambda: follower_of(site)._ended)
+    line.leave()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    line.task.cancel()
+    with fail_after(SECONDS):
+        await asyncio.wait([line.task])
+    assert line.task.cancelled()

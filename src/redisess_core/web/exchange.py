@@ -115,7 +115,7 @@ class Exchange(ExchangePlans[R]):
             if failed:
                 session.drop_all_but_sign_out()
             stored = yield from self.saving()
-            if session.current is not None and self._cookie_is_kept() and session.rolls():
+            if not failed and session.current is not None and self._cookie_is_kept() and session.rolls():
                 yield from self._rolling(session.current, known_to_live=stored)
         except SessionGone as gone:
             self._interrupt(gone.session_id)

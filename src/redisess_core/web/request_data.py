@@ -31,20 +31,30 @@ class RequestData:
 
     def forget(self, changes: Changes) -> None:
         """Go back to what was loaded, but for what has changed again since *changes* were taken."""
-        now = self.changes()
         for field, encoded in changes.items():
-            if field in now and now[field] == encoded:
-                key = field.removeprefix(DATA).decode()
+            key = field.removeprefix(DATA).decode()
+            if self._is_still(key, encoded):
                 self._values.pop(key, None)
                 self._assigned.pop(key, None)
                 self._deleted.discard(key)
+
+    def _is_still(self, key: str, encoded: bytes | None) -> bool:
+        if key not in self._values:
+            return encoded is None
+        value = self._values[key]
+        if type(value) in _FIXED:
+            return encoded == self._assigned.get(key)
+        try:
+            return encoded == values.encode(value, key)
+        except (TypeError, ValueError):  # made unstorable in place
+            return False
 
     def since(self, changes: Changes) -> dict[str, Any]:
         """Return what has been assigned since *changes* were taken."""
         return {
             key: self._values[key]
             for key, encoded in self._assigned.items()
-            if encoded not in (changes.get(DATA + key.encode()), self._loaded.get(key))
+            if encoded != changes.get(DATA + key.encode(), self._loaded.get(key))
         }
 
     def rebase(self, changes: Changes, found: Mapping[str, bytes]) -> None:
@@ -86,6 +96,11 @@ class RequestData:
         """Return the keys, those that were loaded first."""
         kept = [key for key in self._loaded if key not in self._deleted]
         return [*kept, *(key for key in self._values if key not in self._loaded or key in self._deleted)]
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether anything may differ from what was loaded: known without encoding what `changes` compares."""
+        return bool(self._assigned or self._deleted) or not _FIXED.issuperset(map(type, self._values.values()))
 
     def changes(self) -> Changes:
         """Return what differs from what was loaded, by encoding, as fields of the hash.
