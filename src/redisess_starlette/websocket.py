@@ -71,8 +71,7 @@ class _Socket:
             if leaving is not None and not self._ended:  # most apps leave it to the server that the client has left
                 raise leaving
         finally:
-            await end_unheard(self._exchange)
-            await to_its_end(self._follower.stop())
+            await to_its_end(self._leave())
 
     async def _run(self, app: ASGIApp) -> Exception | None:
         """Run the app, if the session could be opened; return what it raised because the client has left."""
@@ -84,6 +83,10 @@ class _Socket:
                 return error
             raise
         return None
+
+    async def _leave(self) -> None:
+        await end_unheard(self._exchange)
+        await self._follower.stop()
 
     async def receive(self) -> Message:
         """Pass on what the client sends, but for what it sent before it knew that its session has ended."""
