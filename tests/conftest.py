@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import threading
 import time
@@ -42,7 +40,7 @@ def nothing_left_behind() -> Iterator[None]:
     threads, processes = set(threading.enumerate()), _processes()
     yield
     deadline = time.monotonic() + STRAGGLE_SECONDS
-    while left := [*(set(threading.enumerate()) - threads - _kept()), *(_processes() - processes)]:
+    while left := [*(set(threading.enumerate()) - threads - _kept()), *map(_named, _processes() - processes)]:
         if time.monotonic() > deadline:
             pytest.fail(f"The test left running: {left}")
         time.sleep(0.01)
@@ -55,18 +53,21 @@ def _kept() -> set[threading.Thread]:
 
 
 def _processes() -> set[str]:
-    """Give this process's children, by number and name; a dead one that nobody waited for is a child too."""
+    """Give this process's children by number; a dead one that nobody waited for is a child too."""
     found: set[str] = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
+    for children in Path("/proc/self/task").glob("*/children"):
         try:
-            text = status.read_text()
-        except OSError:  # it ended meanwhile
+            found.update(children.read_text().split())
+        except OSError:  # the thread ended meanwhile
             continue
-        before_name, name, after_name = re.split(r"^(\d+) \((.*)\) ", text, maxsplit=1, flags=re.DOTALL)[1:]
-        _state, parent, *_ = after_name.split()
-        if int(parent) == os.getpid():
-            found.add(f"{before_name} {name}")
     return found
+
+
+def _named(process: str) -> str:
+    try:
+        return f"{process} {Path('/proc', process, 'comm').read_text().strip()}"
+    except OSError:
+        return process
 
 
 @pytest.fixture(scope="session")
