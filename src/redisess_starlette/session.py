@@ -201,7 +201,7 @@ class StarletteExchange(Exchange[StarletteSession], Awaiting):
     async def _finish(self, failed: bool) -> None:
         try:
             await self.close(failed=failed)
-        except SessionGone as gone:
+        except SessionGone as gone:  # and goes on under no other id
             super()._interrupt(gone.session_id)
             self.session.closed = True
 

@@ -25,10 +25,10 @@ SECONDS = 60.0  # of a machine that does other things, too
 @contextmanager
 def running(name: str, output: Path, **environment: str) -> Iterator[str]:
     """Run the example with the command of its README, on a free port; gives its address."""
-    command = re.search(r"```console\nuv run (uvicorn .*)\n```", (EXAMPLES / name / "README.md").read_text())
+    command = re.search(r"```console\nuv run ((?:uvicorn|flask) .*)\n```", (EXAMPLES / name / "README.md").read_text())
     assert command
     program, *words = command[1].split()
-    inherited = {key: value for key, value in os.environ.items() if key != "REDIS_URL"}
+    inherited = {key: value for key, value in os.environ.items() if key not in ("REDIS_URL", "REDISESS_URL")}
     with interruptible(), output.open("w") as log:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name(program)), *words, "--port", "0"],
@@ -39,7 +39,7 @@ def running(name: str, output: Path, **environment: str) -> Iterator[str]:
         )
     try:
         for _ in range(int(SECONDS * 10)):
-            found = re.search(r"running on (http://\S+)", output.read_text())
+            found = re.search(r"(?i)running on (http://\S+)", output.read_text())
             if found or process.poll() is not None:
                 break
             with pytest.raises(subprocess.TimeoutExpired):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import signal
-import subprocess
 import sys
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from support.demo import interruptible
+from support.example import EXAMPLES, running
 
-FOLDER = Path(__file__).parents[2] / "examples" / "flask_app"
-FLASK = str(Path(sys.executable).with_name("flask"))
+FOLDER = EXAMPLES / "flask_app"
 
 
 @pytest.fixture(scope="module")
@@ -55,26 +50,8 @@ def others_on(answer):
 
 
 def test_it_runs_as_its_readme_says(tmp_path):
-    command = re.search(r"```console\nuv run (flask .*)\n```", (FOLDER / "README.md").read_text())
-    assert command
-    words = [FLASK, *command[1].split()[1:], "--port", "0"]
-    environment = {name: value for name, value in os.environ.items() if name != "REDISESS_URL"}
-    output = tmp_path / "output"
-    with interruptible(), output.open("w") as log:
-        process = subprocess.Popen(words, cwd=FOLDER.parents[1], env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(600):
-            found = re.search(r"Running on (http://\S+)", output.read_text())
-            if found or process.poll() is not None:
-                break
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        assert found, output.read_text()
-        with urlopen(found[1], timeout=30) as answer:
-            assert "In your cart: nothing." in answer.read().decode()
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+    with running("flask_app", tmp_path / "output") as address, urlopen(address, timeout=30) as answer:
+        assert "In your cart: nothing." in answer.read().decode()
 
 
 def test_a_visitor_costs_nothing(app, redis_client):

@@ -2,7 +2,7 @@
 
 The adapter finds the token (`transport`), makes an exchange and opens it (`exchange`), hands the view a session
 (`request_session`), closes the exchange, which stores what the view wanted (`exchange_plans`), and sends the headers
-that the outcome and the cookie policy give (`cookie`).
+that the outcome and the cookie policy give (`cookie`). What answers an error that reached no view is in `refusal`.
 """
 
 from redisess_core.web.cookie import CookiePolicy, SameSite, default_name
