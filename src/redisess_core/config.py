@@ -83,6 +83,15 @@ def check_seconds(name: str, value: object) -> float:
     return int(value) if isinstance(value, int) else float(value)  # a subclass may be written in a way of its own
 
 
+def check_time(name: str, value: object) -> float:
+    """Return *value* if it is a time, in seconds since the epoch, before it or after."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: {type(value).__name__} given, seconds since the epoch wanted")
+    if not -sys.float_info.max <= value <= sys.float_info.max:
+        raise ValueError(f"{name}: {value!r} given, seconds since the epoch wanted")
+    return float(value)
+
+
 def check_count(name: str, value: object) -> int:
     """Return *value* if it is a whole number from 1."""
     if isinstance(value, bool) or not isinstance(value, int):

@@ -82,30 +82,48 @@ class IndexPlans(SessionPlans[S]):
     def _sessions(
         self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor
     ) -> Operation[tuple[list[S], Cursor]]:
-        def decode(reply: list[Any]) -> tuple[list[S], Cursor]:
-            width = len(self._listed) + 1
-            sessions = [
-                self.session_class(
-                    self,
-                    reply[at].decode(),
-                    None,
-                    {b"now": reply[1], **dict(zip(self._listed, reply[at + 1 : at + width], strict=True))},
-                    with_data=False,
-                )
-                for at in range(4, len(reply), width)
-            ]
-            return sessions, (reply[2], reply[3])
-
         args: tuple[Argument, ...] = (
             self.clock_argument(),
             user_id.encode(),
             secs,
             *after,
-            max(1, min(SESSIONS_PAGE, VALUES_PAGE // len(self._listed))),
+            self._page,
             self._ttl,
             *self._listed,
         )
-        return Operation(script("sessions"), (*shard.indexes, index), args, decode)
+        return Operation(script("sessions"), (*shard.indexes, index), args, self._listing)
+
+    @property
+    def _page(self) -> int:
+        """How many sessions one script lists, at most."""
+        return max(1, min(SESSIONS_PAGE, VALUES_PAGE // len(self._listed)))
+
+    def _listing(self, reply: list[Any]) -> tuple[list[S], Cursor]:
+        """Read a page of sessions without their data, and the next page's cursor."""
+        width = len(self._listed) + 1
+        sessions = [
+            self.session_class(
+                self,
+                reply[at].decode(),
+                None,
+                {b"now": reply[1], **dict(zip(self._listed, reply[at + 1 : at + width], strict=True))},
+                with_data=False,
+            )
+            for at in range(4, len(reply), width)
+        ]
+        return sessions, (reply[2], reply[3])
+
+    def _recent(self, shard: ShardKeys, secs: float, after: Cursor, limit: int) -> Steps[list[S]]:
+        """Read the sessions of a shard, most recently accessed first, those after the cursor: *limit*, or all."""
+        found: list[S] = []
+        while True:
+            page = min(limit - len(found), self._page)
+            args: tuple[Argument, ...] = (self.clock_argument(), secs, *after, page, self._ttl, *self._listed)
+            sessions, after = yield Operation(script("recent"), shard.indexes, args, self._listing)
+            found += sessions
+            if after[1] == END or len(found) == limit:
+                return found
+            yield PAUSE
 
     def plan_kill_user(self, user_id: str, *, keep: Iterable[str] = (), acting: str | None = None) -> Steps[int]:
         """Plan the end of a user's sessions but those kept; *acting*: the one of them that asks for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redisess_core import connect
 from redisess_core.config import CLUSTER_SHARDS, LimitPolicy, Options, check_fields
@@ -15,6 +15,10 @@ from redisess_core.store import AsyncStore, Store, layout_operation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
+
+    from redisess_core.operation import Plan
+
+T = TypeVar("T")
 
 
 class SessionManager(SessionOperations[Session], Blocking):
@@ -73,6 +77,10 @@ class SessionManager(SessionOperations[Session], Blocking):
     def events(self) -> Events:
         """Iterate over what becomes of sessions, in any process, from now on: at most once. Its `with` ends it."""
         return Events(self.store, self.event_channels())
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run what was planned, as an adapter does: an operation, or several steps."""
+        return self._run(plan)
 
     def close(self) -> None:
         """Close what this manager opened; a client that was handed in stays open."""
@@ -143,6 +151,10 @@ class AsyncSessionManager(SessionOperations[AsyncSession], Awaiting):
     def events(self) -> AsyncEvents:
         """Iterate over what becomes of sessions, in every process, from `async with` on: at most once."""
         return AsyncEvents(self.store, self.event_channels())
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Run what was planned, as an adapter does: an operation, or several steps."""
+        return await self._run(plan)
 
     async def aclose(self) -> None:
         """Close what this manager opened; a client that was handed in stays open."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from redisess_core import tokens
 from redisess_core.config import (
     UserId,
+    check_count,
     check_flag,
     check_handle,
     check_seconds,
     check_several,
+    check_time,
     check_user_id,
 )
 from redisess_core.events import EventReason
@@ -23,6 +25,7 @@ from redisess_core.operation import (
     Page,
     Plan,
     Steps,
+    Together,
     iteration,
     operation,
 )
@@ -232,6 +235,32 @@ class SessionOperations(IndexPlans[S]):
         secs = check_seconds("secs", secs)
         return ranked([self._users(shard, secs) for shard in self._shards])
 
+    @operation
+    def list_sessions(
+        self, secs: float = 0, *, limit: int = 100, after: tuple[float, str] | None = None
+    ) -> Steps[list[S]]:
+        """List a page of live sessions, without their data, most recently accessed first; nothing is touched.
+
+        The next page is the one *after* the last access and the id of this one's last session; there is none after a
+        page of less than *limit*. What is accessed meanwhile moves to the front. One round trip for each hundred, and
+        of each shard.
+        """
+        secs, limit = check_seconds("secs", secs), check_count("limit", limit)
+        cursor = START
+        if after is not None:
+            last_access, session_id = after
+            if self._shard_of(session_id) is None:
+                raise ValueError("after: a str given that has not the form of a session id, a session's wanted")
+            cursor = repr(check_time("after", last_access)).encode(), session_id.encode()
+
+        def steps() -> Steps[list[S]]:
+            plans = [self._recent(shard, secs, cursor, limit) for shard in self._shards]
+            pages: list[list[S]] = yield Together(plans)
+            found = sorted((session for page in pages for session in page), key=_recency, reverse=True)
+            return found[:limit]
+
+        return steps()
+
     @iteration
     def iter_sessions(self, secs: float = 0) -> Iteration[S]:
         """Iterate over live sessions, without their data, in no order, by pages: what lives throughout comes.
@@ -324,6 +353,10 @@ class SessionOperations(IndexPlans[S]):
     def planned(self, name: str, *args: Any, **kwargs: Any) -> Plan[Any]:
         """Plan an operation by its name, to take it as a step of another plan."""
         return cast("Plan[Any]", vars(SessionOperations)[name].plan(self, *args, **kwargs))
+
+
+def _recency(session: SessionState) -> tuple[float, str]:
+    return session.last_access, session.session_id[tokens.RANDOM_PART :]
 
 
 def reserved_names() -> frozenset[str]:

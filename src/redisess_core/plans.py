@@ -102,12 +102,16 @@ class SessionPlans(Generic[S]):
         *,
         ttl: float | None = None,
         max_lifetime: float | None = None,
+        deadline: float | None = None,
         instead_of: SessionState | None = None,
     ) -> Steps[S]:
-        """Plan a session for *token*; *instead_of* another, whose data may stay as large as it is."""
+        """Plan a session for *token*; *instead_of* another, whose data may stay as large as it is.
+
+        *deadline*: when it ends at the latest, in seconds since the epoch; `math.inf`: as its max lifetime says.
+        """
         created, largest = None, self.max_data_bytes
         if instead_of is not None:
-            created, own = instead_of.created, instead_of.own_lifetime
+            created, own = instead_of.created, None if deadline is not None else instead_of.own_lifetime
             max_lifetime = min(own, self.max_lifetime or own) if own else None
             largest = max(largest, int(instead_of.stored_fields.get(b"n") or 0))
         ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
@@ -124,8 +128,9 @@ class SessionPlans(Generic[S]):
                 found[b"c"] = repr(created).encode()
             if user_id is not None:
                 found.update({b"u": user_id.encode(), b"a": now})
-            if lifetime:
-                found[b"d"] = repr(read_time(now) + lifetime).encode()
+            ends = min(math.inf if deadline is None else deadline, read_time(now) + lifetime if lifetime else math.inf)
+            if ends < math.inf:
+                found[b"d"] = repr(ends).encode()
             return self.session_class(self, session_id, token, found)
 
         args = (
@@ -137,6 +142,7 @@ class SessionPlans(Generic[S]):
             self.max_sessions_per_user or 0,
             self.on_limit,
             "" if created is None else created,
+            "" if deadline in (None, math.inf) else deadline,
             size,
             *(part for pair in stored for part in pair),
         )
@@ -162,13 +168,15 @@ class SessionPlans(Generic[S]):
         changes: Changes,
         *,
         ttl: float | None = None,
+        deadline: float | None = None,
         touch: bool = False,
         end_but_for: Collection[str] | None = None,
         decode: Callable[[list[Any]], T],
     ) -> Operation[T]:
         """Plan a write of changed fields of the hash, and only those.
 
-        With *end_but_for*, an anonymous session that is left with no data but under these keys ends.
+        *deadline*: a new absolute one, in seconds since the epoch; `math.inf`: none. With *end_but_for*, an anonymous
+        session that is left with no data but under these keys ends.
         """
         args = (
             self.clock_argument(),
@@ -177,6 +185,7 @@ class SessionPlans(Generic[S]):
             "" if ttl is None else ttl,
             self.max_data_bytes,
             self._ttl,
+            "" if deadline is None else deadline,
             len(end_but_for or ()),
             *(DATA + key.encode() for key in end_but_for or ()),
             *_change_arguments(changes),
@@ -191,9 +200,13 @@ class SessionPlans(Generic[S]):
         *,
         user_id: str | None = None,
         ttl: float | None = None,
+        deadline: float | None = None,
         fresh: bool = False,
     ) -> Steps[S]:
-        """Plan a new token for *session*; *fresh* ends it, and puts a new one in its place."""
+        """Plan a new token for *session*; *fresh* ends it, and puts a new one in its place.
+
+        A sign-in may leave it the token that it has. *deadline* as in `plan_create`.
+        """
         if ttl is not None:
             check_seconds("ttl", ttl)
         elif fresh:
@@ -202,7 +215,7 @@ class SessionPlans(Generic[S]):
         if old is None:
             raise ValueError(f"session: one of a namespace with more shards given, one of {self.namespace!r} wanted")
         if tokens.token_shard(token, self.shards) != old.number:
-            return self._move(session, token, changes, cast("str", user_id), ttl=ttl, fresh=fresh)
+            return self._move(session, token, changes, cast("str", user_id), ttl=ttl, deadline=deadline, fresh=fresh)
 
         def decode(reply: list[Any]) -> S:
             if not reply:
@@ -224,6 +237,7 @@ class SessionPlans(Generic[S]):
             "fresh" if fresh else "",
             self.max_data_bytes,
             self._ttl,
+            "" if deadline is None else deadline,
             *_change_arguments(changes),
         )
         keys = (*old.indexes, old.session(session.session_id), old.session(new))
@@ -263,6 +277,7 @@ class SessionPlans(Generic[S]):
         user_id: str,
         *,
         ttl: float | None,
+        deadline: float | None,
         fresh: bool,
     ) -> Steps[S]:
         """Sign in across shards: the new session is created from what was loaded, then the old one killed."""
@@ -280,6 +295,7 @@ class SessionPlans(Generic[S]):
             user_id,
             {**carried, **changes},
             ttl=session.ttl if ttl is None else ttl,
+            deadline=deadline,
             instead_of=None if fresh else loaded,
         )
         reason = EventReason.LOGOUT if fresh else EventReason.ROTATED

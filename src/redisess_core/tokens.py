@@ -15,6 +15,7 @@ import secrets
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 MAX_SHARDS = len(ALPHABET) ** 2
 SESSION_ID_LENGTH = 28
+RANDOM_PART = 3  # where the part of a session id begins that differs within a shard
 
 _VERSION = "1"
 _SESSION = "s"

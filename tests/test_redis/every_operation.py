@@ -58,6 +58,7 @@ NAMESPACE: dict[str, Callable[[Any, Any], Any]] = {
     "get_all_users": lambda manager, session: manager.get_all_users(),
     "iter_sessions": lambda manager, session: list(manager.iter_sessions()),
     "iter_users": lambda manager, session: list(manager.iter_users()),
+    "list_sessions": lambda manager, session: manager.list_sessions(),
     "kill_all": lambda manager, session: manager.kill_all(),
     "wipe": lambda manager, session: manager.wipe(),
     "now": lambda manager, session: manager.now(),

@@ -26,7 +26,7 @@ READING = {
     *("authenticate without a touch", "get without a touch", "exists", "session.read", "session.get"),
     *("session.get of several", "session.get of defaults", "session.get_all", "count_for_user"),
     *("count_for_user of late", "get_user_sessions", "list_user_sessions", "count", "count of late", "count_users"),
-    *("get_all_sessions", "get_all_users", "iter_sessions", "iter_users", "wipe", "now"),
+    *("get_all_sessions", "get_all_users", "iter_sessions", "iter_users", "list_sessions", "wipe", "now"),
 }
 KILLING = {"kill", "kill by its owner", "session.kill", "kill_user", "kill_user but one", "kill_all"}
 FREEING = KILLING | {"rotate", "rotate as a sign-in", "rotate to another user", "session.delete"}

@@ -1,7 +1,8 @@
 -- create: a new session, with room made for it under the user's limit.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the new session
 -- ARGV 1 clock, 2 session id, 3 user id ('' anonymous), 4 ttl, 5 max lifetime (0 none), 6 limit (0 none),
---      7 limit policy, 8 created ('' now), 9 size of the data, then name, value, ... of the hash's other fields
+--      7 limit policy, 8 created ('' now), 9 a deadline of its own ('' none), 10 size of the data,
+--      then name, value, ... of the hash's other fields
 -- Reply: 'live', time; 'full'; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
@@ -20,7 +21,7 @@
 -- @include sweep
 -- @include make_room
 local key, id, user = KEYS[4], ARGV[2], ARGV[3]
-local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[9])
+local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[10])
 local takes_over = ARGV[8] ~= ''
 local created = takes_over and ARGV[8] or now_stored
 
@@ -39,15 +40,17 @@ if user ~= '' then
     redis.call('HSET', key, 'a', now_stored)
   end
 end
-local deadline
+local deadline = tonumber(ARGV[9])
 if lifetime > 0 then
-  deadline = now + lifetime
+  deadline = math.min(deadline or math.huge, now + lifetime)
+end
+if deadline then
   redis.call('HSET', key, 'd', deadline)
 end
 if size > 0 then
   redis.call('HSET', key, 'n', size)
 end
-for i = 10, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
   redis.call('HSET', key, ARGV[i], ARGV[i + 1])
 end
 local meta = { user = user, last_access = now, ttl = ttl, deadline = deadline }

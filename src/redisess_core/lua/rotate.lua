@@ -1,9 +1,10 @@
--- rotate: give a session a new id; the old one is dead at once. A sign-in also gives it a user.
+-- rotate: give a session a new id; the old one is dead at once. A sign-in also gives it a user, and may leave it its id.
 -- A fresh one takes nothing over: the old session ends, and another begins in its place.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the session, 5 the session under its new id
 -- ARGV 1 clock, 2 old id, 3 new id, 4 user id of a sign-in ('' none), 5 ttl ('' as it was),
 --      6 max lifetime (0 none), 7 limit (0 none), 8 limit policy, 9 'fresh' or '',
---      10 max data bytes, 11 the manager's ttl, 12 how many fields to delete, their names, then name, value, ...
+--      10 max data bytes, 11 the manager's ttl, 12 a deadline of its own ('' as it was, 'inf' none),
+--      13 how many fields to delete, their names, then name, value, ...
 -- Reply: name, value, ... of the hash, then the time; nothing if it is gone; 'full'; 'large', how much, of what;
 --        or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
@@ -25,7 +26,8 @@
 -- @include change
 -- @include give
 local old_key, new_key, old_id, id = KEYS[4], KEYS[5], ARGV[2], ARGV[3]
-local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 12
+local sign_in, fresh, CHANGES = ARGV[4] ~= '', ARGV[9] == 'fresh', 13
+local own_deadline = tonumber(ARGV[12])
 
 local meta, expired = load_live(old_key)
 if not meta then
@@ -48,7 +50,7 @@ if sign_in then
 end
 
 local was_immortal, old_user, lifetime = meta.expires == math.huge, meta.user, tonumber(ARGV[6])
-if sign_in and not fresh and meta.deadline then -- a lifetime of the session's own, which starts anew
+if sign_in and not fresh and meta.deadline and not own_deadline then -- a lifetime of the session's own, which starts anew
   local began = read_time(redis.call('HGET', old_key, 'a') or redis.call('HGET', old_key, 'c'))
   local own = math.floor((meta.deadline - began) * 1000000 + 0.5) / 1000000
   lifetime = lifetime > 0 and math.min(lifetime, own) or own
@@ -66,13 +68,11 @@ if sign_in then
   meta.user = ARGV[4]
   redis.call('HSET', new_key, 'u', meta.user, 'a', now_stored)
 end
-if sign_in or fresh then
-  meta.deadline = lifetime > 0 and now + lifetime or nil
-  if lifetime > 0 then
-    redis.call('HSET', new_key, 'd', meta.deadline)
-  else
-    redis.call('HDEL', new_key, 'd')
-  end
+if sign_in or fresh or own_deadline then
+  set_deadline(new_key, meta, math.min(
+    (sign_in or fresh) and lifetime > 0 and now + lifetime or math.huge,
+    own_deadline or math.huge
+  ))
 end
 meta.ttl = tonumber(ARGV[5]) or meta.ttl
 if fresh or now > meta.last_access then

@@ -15,6 +15,7 @@
 -- @include publish
 -- @include bury
 -- @include heal
+-- @include list
 -- @include page
 -- @include scan
 local index, user, seconds, ttl = KEYS[4], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[7])
@@ -22,20 +23,4 @@ local index, user, seconds, ttl = KEYS[4], ARGV[2], tonumber(ARGV[3]), tonumber(
 local lowest = seconds == 0 and '-inf' or string.format('%.17g', now - seconds)
 local read = user == '' and scan or page
 local found, next_score, next_id = read(index, lowest, ARGV[4], ARGV[5], tonumber(ARGV[6]))
-local reply, cleared = { 'page', now_text, next_score, next_id }, 0
-for i = 1, #found, 2 do
-  local id = found[i]
-  local key = session_key(id)
-  local live, expired = load_live(key)
-  if live then
-    reply[#reply + 1] = id
-    for _, value in ipairs(redis.call('HMGET', key, unpack(ARGV, 8))) do
-      reply[#reply + 1] = value
-    end
-  elseif cleared < 100 then
-    cleared = cleared + 1
-    clear_away(id, expired, user ~= '' and user or nil, ttl)
-  end
-end
-release_indexes()
-return reply
+return list(found, next_score, next_id, user ~= '' and user or nil, ttl, 8)

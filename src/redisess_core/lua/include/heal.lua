@@ -1,12 +1,14 @@
+-- The place of a session id among others of a shard: 52 bits of it, as Lua's own order of text follows a locale.
+local function place(id)
+  return tonumber(string.sub(id, 4, 16), 16) or -1
+end
+
 -- The entry of session *id* in the expiry index, if it ends at *ends*. Entries of one score are in the order of their
--- ids, so the place is found by halves. Compared are 52 bits of an id: Lua's own order of text follows a locale.
+-- ids, so the place is found by halves.
 -- A script makes a bounded number of steps; what it does not come to is found at the next look.
 local steps_left = 400
 
 local function entry_ending(ends, id)
-  local function place(entry)
-    return tonumber(string.sub(entry, 4, 16), 16) or -1
-  end
   local score = string.format('%.17g', ends)
   local low, high = redis.call('ZCOUNT', expiry, '-inf', '(' .. score), redis.call('ZCOUNT', expiry, '-inf', score)
   while low < high do

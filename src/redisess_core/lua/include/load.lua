@@ -3,6 +3,17 @@ local function set_expiry(meta) -- from last access, ttl and deadline
   meta.expires, meta.mark = ending(meta.last_access, meta.ttl, meta.deadline)
 end
 
+-- Give a session an absolute deadline (infinite: none), in its hash and in *meta*.
+local function set_deadline(key, meta, deadline)
+  if deadline < math.huge then
+    meta.deadline = deadline
+    redis.call('HSET', key, 'd', deadline)
+  else
+    meta.deadline = nil
+    redis.call('HDEL', key, 'd')
+  end
+end
+
 -- The metadata of a live session; else nil and, where its hash is still there, that of one that has expired.
 -- 'accessed' is the last access as it is stored. A key that somebody damaged is no session, and stops nobody.
 local function load_live(key)
