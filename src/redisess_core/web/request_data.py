@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 from redisess_core import values
@@ -18,12 +18,25 @@ if TYPE_CHECKING:
 _FIXED: Final = frozenset({type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, Decimal, UUID})
 
 
+class Codec(Protocol):
+    """Makes bytes of a value and back, as the module `values` does."""
+
+    def encode(self, value: object, key: str, /) -> bytes:
+        """Return *value*, the session data called *key*, as bytes; raises `TypeError` or `ValueError`."""
+        ...
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the value that was encoded."""
+        ...
+
+
 class RequestData:
     """Values as a request reads and changes them, over those that were loaded; each is decoded once."""
 
-    __slots__ = ("_assigned", "_deleted", "_loaded", "_values")
+    __slots__ = ("_assigned", "_codec", "_deleted", "_loaded", "_values")
 
-    def __init__(self, loaded: Mapping[str, bytes]) -> None:
+    def __init__(self, loaded: Mapping[str, bytes], codec: Codec = values) -> None:
+        self._codec = codec
         self._loaded = loaded
         self._values: dict[str, Any] = {}
         self._assigned: dict[str, bytes] = {}
@@ -45,7 +58,7 @@ class RequestData:
         if type(value) in _FIXED:
             return encoded == self._assigned.get(key)
         try:
-            return encoded == values.encode(value, key)
+            return encoded == self._codec.encode(value, key)
         except (TypeError, ValueError):  # made unstorable in place
             return False
 
@@ -72,12 +85,12 @@ class RequestData:
         if key not in self._values:
             if key in self._deleted:
                 raise KeyError(key)
-            self._values[key] = values.decode(self._loaded[key])
+            self._values[key] = self._codec.decode(self._loaded[key])
         return self._values[key]
 
     def set(self, key: str, value: Any) -> None:
         """Take a value; raises `TypeError` for one that cannot be stored."""
-        self._assigned[check_data_key(key)] = values.encode(value, key)
+        self._assigned[check_data_key(key)] = self._codec.encode(value, key)
         self._values[key] = value
 
     def delete(self, key: str) -> None:
@@ -102,6 +115,15 @@ class RequestData:
         """Whether anything may differ from what was loaded: known without encoding what `changes` compares."""
         return bool(self._assigned or self._deleted) or not _FIXED.issuperset(map(type, self._values.values()))
 
+    @property
+    def changed_in_place(self) -> bool:
+        """Whether a value that was read or assigned has changed since behind our back."""
+        return any(
+            self._codec.encode(value, key) != self._assigned.get(key, self._loaded.get(key))
+            for key, value in self._values.items()
+            if type(value) not in _FIXED
+        )
+
     def changes(self) -> Changes:
         """Return what differs from what was loaded, by encoding, as fields of the hash.
 
@@ -114,7 +136,7 @@ class RequestData:
             fixed = type(value) in _FIXED
             if fixed and key not in self._assigned:
                 continue
-            encoded = self._assigned[key] if fixed else values.encode(value, key)
+            encoded = self._assigned[key] if fixed else self._codec.encode(value, key)
             if encoded != self._loaded.get(key):
                 changed[DATA + key.encode()] = encoded
         return changed

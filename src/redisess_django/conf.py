@@ -1,0 +1,116 @@
+"""The settings: one dictionary, `REDISESS`, beside Django's own `SESSION_*`; and the two managers made from them."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from redisess_core import AsyncSessionManager, SessionManager
+from redisess_core.config import check_flag, check_seconds
+from redisess_core.web import MANAGER_OPTIONS, OPTIONS, Option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DJANGO_OPTIONS: Final = (
+    Option("async_client", None, "an async client of redis-py, for async code, where CLIENT is given"),
+    Option("end_on_password_change", True, "end a user's other sessions when their password changes"),
+    Option(
+        "fresh", 600, "seconds for which a sign-in is fresh: later, ending all other sessions asks for the password"
+    ),
+    Option("migrate_from", None, "the former SESSION_ENGINE: its sessions are taken over at first sight"),
+)
+"""Options that no other adapter has."""
+
+_KNOWN: Final = {option.name.upper(): option for option in (*OPTIONS, *DJANGO_OPTIONS)}
+_NOTHING: Final[dict[str, Any]] = {}
+_checked: Final[list[Any]] = [_NOTHING]  # the dictionary that was found right last: it is asked for often
+_made: Final[dict[type, Any]] = {}
+_making: Final = Lock()
+
+
+def option(name: str) -> Any:
+    """Return what `REDISESS` says of the option, or its default."""
+    return given().get(name, None if name == "TTL" else _KNOWN[name].default)
+
+
+def given() -> Mapping[str, Any]:
+    """Return the dictionary `REDISESS`; raises `ImproperlyConfigured` for what is none, and for an unknown key."""
+    found: object = getattr(settings, "REDISESS", _NOTHING)
+    if found is _checked[0]:
+        return found
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f"REDISESS: {type(found).__name__} given, a dictionary wanted")
+    unknown = sorted(str(key) for key in found if key not in _KNOWN)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if unknown:
+        raise ImproperlyConfigured(f"REDISESS: {', '.join(unknown)} given; known are {', '.join(_KNOWN)}")
+    _checked[0] = found
+    return found  # pyright: ignore[reportUnknownVariableType]
+
+
+def manager() -> SessionManager:
+    """Return the project's session manager; raises `ImproperlyConfigured`."""
+    found: SessionManager = _made.get(SessionManager) or _make(SessionManager)
+    return found
+
+
+def async_manager() -> AsyncSessionManager:
+    """Return the project's manager for async code, over the same sessions; raises `ImproperlyConfigured`."""
+    found: AsyncSessionManager = _made.get(AsyncSessionManager) or _make(AsyncSessionManager)
+    return found
+
+
+def _make(kind: type[SessionManager | AsyncSessionManager]) -> Any:
+    with _making:
+        if kind not in _made:
+            try:
+                _made[kind] = kind(_client(kind), **_manager_options())
+                _check_own()
+            except (TypeError, ValueError) as error:
+                raise ImproperlyConfigured(f"REDISESS: {error}") from error
+        return _made[kind]
+
+
+def _client(kind: type[SessionManager | AsyncSessionManager]) -> Any:
+    client, async_client = option("CLIENT"), option("ASYNC_CLIENT")
+    if client is None and async_client is None:
+        return option("URL")
+    found = client if kind is SessionManager else async_client
+    if found is None:
+        missing = "CLIENT" if kind is SessionManager else "ASYNC_CLIENT"
+        raise ValueError(
+            f"{missing} wanted beside the client that is given: blocking code uses one, async code the other"
+        )
+    return found
+
+
+def _manager_options() -> dict[str, Any]:
+    options = {each.name: option(each.name.upper()) for each in MANAGER_OPTIONS}
+    if options["ttl"] is None:
+        options["ttl"] = max(settings.SESSION_COOKIE_AGE, 1)  # each session is given its own
+    return options
+
+
+def _check_own() -> None:
+    check_flag("END_ON_PASSWORD_CHANGE", option("END_ON_PASSWORD_CHANGE"))
+    check_flag("CLEAR_SITE_DATA", option("CLEAR_SITE_DATA"))
+    check_seconds("FRESH", option("FRESH"))
+    skip = option("SKIP")
+    if skip is not None and not callable(skip):
+        raise TypeError(f"SKIP: {type(skip).__name__} given, a callable of the request or None wanted")
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in ("REDISESS", "SESSION_COOKIE_AGE"):
+        with _making:
+            forgotten, _made_before = dict(_made), _made.clear()
+        for made in forgotten.values():
+            if isinstance(made, SessionManager):
+                made.close()
+
+
+setting_changed.connect(_forget)

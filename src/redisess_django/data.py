@@ -1,0 +1,97 @@
+"""Session data under Django: a mapping that knows what differs from what is stored, and how values become bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import global_settings, settings
+from django.contrib.auth import SESSION_KEY
+from django.utils.module_loading import import_string
+
+from redisess_core import values
+from redisess_core.web.request_data import RequestData
+from redisess_core.web.request_mapping import RequestMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redisess_core.record import Changes
+    from redisess_core.web.request_data import Codec
+
+_TYPED: Final = global_settings.SESSION_SERIALIZER
+
+
+class Serialized:
+    """Values by a project's own `SESSION_SERIALIZER`, each apart; what it makes is stored as bytes."""
+
+    def __init__(self, serializer: Any) -> None:
+        self._serializer = serializer
+
+    def encode(self, value: object, key: str, /) -> bytes:
+        """Return *value*, the session data called *key*, as bytes."""
+        return values.encode(self._serializer.dumps(value), key)
+
+    def decode(self, data: bytes, /) -> Any:
+        """Return the value that was encoded; of another adapter, what it stored."""
+        found = values.decode(data)
+        return self._serializer.loads(found) if isinstance(found, bytes) else found
+
+
+@cache
+def _serialized(path: str) -> Serialized:
+    return Serialized(import_string(path)())
+
+
+def codec() -> Codec:
+    """Return what makes bytes of values: typed, unless the project sets a serializer of its own."""
+    path = settings.SESSION_SERIALIZER
+    return values if path == _TYPED else _serialized(path)
+
+
+class SessionCache(RequestMapping):
+    """The data of a session as views see it, over what is stored; notices who signs in."""
+
+    def __init__(self, stored: Mapping[str, bytes]) -> None:
+        self._stored = stored
+        self._data = RequestData(stored, codec())
+        self.named_user = False
+
+    def _read(self) -> None:
+        return
+
+    def _write(self) -> None:
+        return
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._data.set(key, value)
+        if key == SESSION_KEY:
+            self.named_user = True
+
+    @property
+    def unnamed_user(self) -> bool:
+        """Whether a user was named in what is stored, and is no longer."""
+        return SESSION_KEY in self._stored and SESSION_KEY not in self
+
+    @property
+    def changed_in_place(self) -> bool:
+        """Whether a value that was handed out has changed since."""
+        return self._data.changed_in_place
+
+    def changes(self) -> Changes:
+        """Return what differs from what is stored, as fields of the hash."""
+        return self._data.changes()
+
+    def stored(self, changes: Changes, found: Mapping[str, bytes]) -> None:
+        """Go on from *found*, which *changes* are part of now."""
+        self._data.rebase(changes, found)
+        self._stored, self.named_user = found, False
+
+
+def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes]) -> SessionCache:
+    """Return *data* over what is stored: what of that it does not hold is deleted."""
+    over = SessionCache(stored)
+    for key in list(over):
+        del over[key]
+    over.update(data)
+    return over

@@ -1,0 +1,242 @@
+"""The session middleware: Django's own, made natively async, with a touch, a new key at every sign-in, and the header.
+
+A request's way: the token is found, its session opened (one round trip); the view; what it changed is saved (at most
+one); the response says what the client is to know.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddleware
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, parse_cookie
+from django.template import TemplateDoesNotExist, loader
+from django.utils.http import http_date
+
+from redisess_core import SessionLimitReached, StoreUnavailable
+from redisess_core.web import (
+    Source,
+    Transport,
+    cache_control_for_token,
+    is_token_of,
+    merge_vary,
+    refusal_of,
+    wsgi_headers,
+)
+from redisess_django.conf import manager, option
+from redisess_django.sessions import SessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from redisess_core import RedisessError, SessionManager
+    from redisess_core.web import Found
+
+_FOUND: Final = "redisess.found"  # its place in a request's META
+_INTERRUPTED: Final = (
+    "The request's session was deleted before the request completed. "
+    "The user may have logged out in a concurrent request, for example."
+)
+_log: Final = logging.getLogger("redisess")
+
+
+class SessionMiddleware(DjangosMiddleware):
+    """Gives each request its session; in place of `django.contrib.sessions.middleware.SessionMiddleware`."""
+
+    SessionStore: type[SessionStore]
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        self.is_async = iscoroutinefunction(get_response)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer a request: as a coroutine where what is inside is async."""
+        if self.is_async:
+            return self._answer(request)
+        response = self.process_request(request)
+        return self.process_response(request, self.get_response(request)) if response is None else response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        store = self._begin(request)
+        try:
+            if self._opens(request):
+                await store.aopen()
+        except StoreUnavailable as error:
+            return _unavailable(error)
+        response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+        store = getattr(request, "session", None)
+        if store is None:
+            return response
+        ending = _Ending(request, response, store)
+        try:
+            if ending.signs_out:
+                await store.aflush()
+            elif ending.saves:
+                await store.asave()
+        except (UpdateError, SessionLimitReached, StoreUnavailable) as error:
+            return _refused(error)
+        return ending.finish()
+
+    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:  # type: ignore[override]
+        """Find the request's token, and open its session."""
+        store = self._begin(request)
+        try:
+            if self._opens(request):
+                store.open()
+        except StoreUnavailable as error:
+            return _unavailable(error)
+        return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
+        """Save what the request changed, and say in the response what the client is to know."""
+        store = getattr(request, "session", None)
+        if store is None:
+            return response
+        ending = _Ending(request, response, store)
+        try:
+            if ending.signs_out:
+                store.flush()
+            elif ending.saves:
+                store.save()
+        except (UpdateError, SessionLimitReached, StoreUnavailable) as error:
+            return _refused(error)
+        return ending.finish()
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  Django's signature
+        """Answer what the session made a view raise, where no middleware of the application's did."""
+        if isinstance(exception, (StoreUnavailable, SessionLimitReached)):
+            return _refused(exception)
+        return None
+
+    def _begin(self, request: HttpRequest) -> SessionStore:
+        found = _find(request)
+        request.META[_FOUND] = found
+        store = self.SessionStore(found.token)
+        store.in_request = True
+        store.ip, store.user_agent = request.META.get("REMOTE_ADDR"), request.META.get("HTTP_USER_AGENT")
+        request.session = store  # type: ignore[assignment]
+        return store
+
+    def _opens(self, request: HttpRequest) -> bool:
+        """Whether the session is opened before the view, and touched: not where that is known to need none."""
+        if request.META[_FOUND].token is None:
+            return False
+        static = urlsplit(settings.STATIC_URL or "").path
+        if len(static) > 1 and request.path.startswith(static):
+            return False
+        skip = option("SKIP")
+        return skip is None or not skip(request)
+
+
+class _Ending:
+    """What becomes of a request's session at the end, and what its response says of it."""
+
+    def __init__(self, request: HttpRequest, response: HttpResponseBase, store: Any) -> None:
+        self.request, self.response, self.store = request, response, store
+        self.found: Found | None = request.META.get(_FOUND)
+        self.accessed, self.token_before = store.accessed, self.found.token if self.found is not None else None
+        wanted = (store.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500
+        self.saves = wanted and not store.is_empty()
+        self.signs_out = self.saves and getattr(store, "leaves_nothing", False)
+        self.by_header = (self.found is not None and self.found.source is Source.HEADER) or getattr(
+            store, "by_header", False
+        )
+
+    def finish(self) -> HttpResponseBase:
+        """Write the headers."""
+        response, store = self.response, self.store
+        sent = self.saves and not self.signs_out
+        signed_out = getattr(store, "flushed", False) and not sent
+        if sent and not self.by_header:
+            self._set_cookie()
+        elif signed_out and settings.SESSION_COOKIE_NAME in self.request.COOKIES and not self.by_header:
+            response.delete_cookie(
+                settings.SESSION_COOKIE_NAME,
+                path=settings.SESSION_COOKIE_PATH,
+                domain=settings.SESSION_COOKIE_DOMAIN,
+                samesite=settings.SESSION_COOKIE_SAMESITE,
+            )
+        if self.accessed or settings.SESSION_COOKIE_NAME in response.cookies:
+            self._add_vary()
+        if sent and store.session_key != self.token_before:
+            response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
+        if signed_out and option("CLEAR_SITE_DATA"):
+            response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+        return response
+
+    def _set_cookie(self) -> None:
+        max_age, expires = None, None
+        if not self.store.get_expire_at_browser_close():
+            max_age = self.store.get_expiry_age()
+            expires = http_date(time.time() + max_age)
+        self.response.set_cookie(
+            settings.SESSION_COOKIE_NAME,
+            self.store.session_key,
+            max_age=max_age,
+            expires=expires,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=settings.SESSION_COOKIE_HTTPONLY,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+
+    def _add_vary(self) -> None:
+        names = _transport().vary(self.found.source if self.found is not None else Source.NONE)
+        self.response.headers["Vary"] = reduce(merge_vary, names, self.response.headers.get("Vary"))
+
+
+def _transport() -> Transport:
+    return _transport_of(manager(), settings.SESSION_COOKIE_NAME, option("HEADER"))
+
+
+@lru_cache(maxsize=8)
+def _transport_of(manager: SessionManager, cookie_name: str, header: str | None) -> Transport:
+    return Transport(is_token_of(manager), cookie_name, header)
+
+
+def _find(request: HttpRequest) -> Found:
+    """Find the token as it was sent; or in `request.COOKIES`, where the application put one there itself."""
+    found = _transport().find(wsgi_headers(request.META))
+    if found.token is None:
+        name = settings.SESSION_COOKIE_NAME
+        value = request.COOKIES.get(name)
+        if value is not None and value != parse_cookie(request.META.get("HTTP_COOKIE", "")).get(name):
+            return _transport().find(lambda header: (f"{name}={value}",) if header == "Cookie" else ())
+    return found
+
+
+def _refused(error: Exception) -> HttpResponseBase:
+    """Answer what the store refused; raises what Django's own handlers answer."""
+    if isinstance(error, UpdateError):
+        raise SessionInterrupted(_INTERRUPTED) from None
+    if isinstance(error, StoreUnavailable):
+        return _unavailable(error)
+    refusal = refusal_of(error)
+    raise PermissionDenied(refusal.detail if refusal is not None else "") from error
+
+
+def _unavailable(error: RedisessError) -> HttpResponse:
+    """Answer 503, by the project's template 503.html if it has one; the cookie stays as it is."""
+    _log.error("answered with 503: %s", error)
+    refusal = refusal_of(error)
+    if refusal is None:
+        raise error
+    try:
+        body, kind = loader.get_template("503.html").render(), "text/html"
+    except TemplateDoesNotExist:
+        body, kind = refusal.detail, "text/plain"
+    headers = {"Retry-After": str(refusal.retry_after), "Cache-Control": "no-store"}
+    return HttpResponse(body, status=refusal.status, content_type=f"{kind}; charset=utf-8", headers=headers)

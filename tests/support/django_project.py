@@ -1,0 +1,100 @@
+"""A Django project for tests: configured once a process; `project(redis_url)` points it to a Redis for a block."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OURS = "redisess_django.middleware.SessionMiddleware"
+DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
+AFTER_SESSIONS = [
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+_folder = tempfile.TemporaryDirectory(prefix="redisess-django-")
+
+if not settings.configured:
+    settings.configure(
+        SECRET_KEY="of the tests",
+        DEBUG=False,
+        ALLOWED_HOSTS=["*"],
+        USE_TZ=True,
+        ROOT_URLCONF="support.django_site",
+        INSTALLED_APPS=[
+            "django.contrib.admin",
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "django.contrib.sessions",
+            "django.contrib.messages",
+            "django.contrib.staticfiles",
+            "redisess_django",
+        ],
+        MIDDLEWARE=[OURS, *AFTER_SESSIONS],
+        SESSION_ENGINE="redisess_django.sessions",
+        SESSION_COOKIE_SECURE=False,
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": str(Path(_folder.name, "database")),
+                "OPTIONS": {"timeout": 30},
+            }
+        },
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        "django.contrib.auth.context_processors.auth",
+                        "django.contrib.messages.context_processors.messages",
+                    ]
+                },
+            }
+        ],
+        STATIC_URL="/static/",
+    )
+    django.setup()
+
+
+def migrate() -> None:
+    """Make the tables."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+
+
+def empty() -> None:
+    """Remove what a test left in the database, and close what it opened."""
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+    from django.db import connections
+
+    for model in (get_user_model(), Group):
+        model._base_manager.all()._raw_delete("default")
+    connections.close_all()
+
+
+@contextmanager
+def project(redis_url: str, *, session_middleware: str = OURS, **changed: Any) -> Iterator[None]:
+    """Point the project to the Redis of *redis_url*; *changed*: Django's settings, and options of `REDISESS`.
+
+    An option's name is that of the one table, in lower case: `project(url, shards=8, SESSION_COOKIE_AGE=60)`.
+    """
+    from django.test import override_settings
+
+    options = {name: changed.pop(name) for name in list(changed) if not name.isupper()}
+    redisess = {"URL": redis_url, **{name.upper(): value for name, value in options.items()}}
+    middleware = changed.pop("MIDDLEWARE", [session_middleware, *AFTER_SESSIONS])
+    with override_settings(REDISESS=redisess, MIDDLEWARE=middleware, **changed):
+        yield
