@@ -28,7 +28,12 @@ _SESSION_ID = re.compile(rf"{_SESSION}[a-z2-7]{{2}}[0-9a-f]{{{SESSION_ID_LENGTH 
 
 def new_token(shard: int) -> str:
     """Make a token of *shard*, from the operating system's generator."""
-    random = base64.b32encode(secrets.token_bytes(17)).decode("ascii").lower()
+    return token_of(shard, secrets.token_bytes(17))
+
+
+def token_of(shard: int, secret: bytes) -> str:
+    """Return the token of *shard* that *secret* makes: at least 17 bytes that nobody can guess."""
+    random = base64.b32encode(secret).decode("ascii").lower()
     return _VERSION + _NAME_OF[shard] + random[:_RANDOM_LENGTH]
 
 

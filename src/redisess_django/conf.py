@@ -28,7 +28,7 @@ DJANGO_OPTIONS: Final = (
 
 _KNOWN: Final = {option.name.upper(): option for option in (*OPTIONS, *DJANGO_OPTIONS)}
 _NOTHING: Final[dict[str, Any]] = {}
-_checked: Final[list[Any]] = [_NOTHING]  # the dictionary that was found right last: it is asked for often
+_checked: Final[list[dict[str, Any]]] = []  # the dictionary that was found right last: it is asked for often
 _made: Final[dict[type, Any]] = {}
 _making: Final = Lock()
 
@@ -40,16 +40,16 @@ def option(name: str) -> Any:
 
 def given() -> Mapping[str, Any]:
     """Return the dictionary `REDISESS`; raises `ImproperlyConfigured` for what is none, and for an unknown key."""
-    found: object = getattr(settings, "REDISESS", _NOTHING)
-    if found is _checked[0]:
+    found: dict[str, Any] = getattr(settings, "REDISESS", _NOTHING)
+    if any(found is checked for checked in _checked):
         return found
-    if not isinstance(found, dict):
+    if not isinstance(found, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # it is the project's
         raise ImproperlyConfigured(f"REDISESS: {type(found).__name__} given, a dictionary wanted")
-    unknown = sorted(str(key) for key in found if key not in _KNOWN)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    unknown = sorted(str(key) for key in found if key not in _KNOWN)
     if unknown:
         raise ImproperlyConfigured(f"REDISESS: {', '.join(unknown)} given; known are {', '.join(_KNOWN)}")
-    _checked[0] = found
-    return found  # pyright: ignore[reportUnknownVariableType]
+    _checked[:] = [found]
+    return found
 
 
 def manager() -> SessionManager:
@@ -107,8 +107,9 @@ def _check_own() -> None:
 def _forget(*, setting: str, **_: object) -> None:
     if setting in ("REDISESS", "SESSION_COOKIE_AGE"):
         with _making:
-            forgotten, _made_before = dict(_made), _made.clear()
-        for made in forgotten.values():
+            forgotten = list(_made.values())
+            _made.clear()
+        for made in forgotten:
             if isinstance(made, SessionManager):
                 made.close()
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Final
 from django.core.signals import request_finished, request_started
 
 if TYPE_CHECKING:
-    from redisess_django.sessions import SessionStore
+    from redisess_django.state import StoreState
 
-_loaded: Final[ContextVar[weakref.ref[SessionStore] | None]] = ContextVar("redisess_loaded", default=None)
+_loaded: Final[ContextVar[weakref.ref[StoreState] | None]] = ContextVar("redisess_loaded", default=None)
 _serving: Final[ContextVar[bool]] = ContextVar("redisess_serving", default=False)
 
 
-def loaded(store: SessionStore) -> None:
+def loaded(store: StoreState) -> None:
     """Note that *store* was loaded."""
     if _serving.get() and current_session() is None:
         _loaded.set(weakref.ref(store))
 
 
-def current_session() -> SessionStore | None:
+def current_session() -> StoreState | None:
     """Return the session of the request that runs here; None: there is no request, or it has loaded none."""
     known = _loaded.get()
     return None if known is None else known()

@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddleware
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpResponse, parse_cookie
 from django.template import TemplateDoesNotExist, loader
 from django.utils.http import http_date
@@ -33,6 +32,7 @@ from redisess_core.web import (
     wsgi_headers,
 )
 from redisess_django.conf import manager, option
+from redisess_django.migrate import is_former
 from redisess_django.sessions import SessionStore
 
 if TYPE_CHECKING:
@@ -55,27 +55,29 @@ _log: Final = logging.getLogger("redisess")
 class SessionMiddleware(DjangosMiddleware):
     """Gives each request its session; in place of `django.contrib.sessions.middleware.SessionMiddleware`."""
 
-    SessionStore: type[SessionStore]
-
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
-        self.is_async = iscoroutinefunction(get_response)
+        if not issubclass(self.SessionStore, SessionStore):
+            raise ImproperlyConfigured(
+                f"SESSION_ENGINE: {settings.SESSION_ENGINE!r} given, this middleware wants redisess_django.sessions"
+            )
+        self._respond = get_response
 
     def __call__(self, request: HttpRequest) -> Any:
         """Answer a request: as a coroutine where what is inside is async."""
-        if self.is_async:
+        if self.async_mode:
             return self._answer(request)
         response = self.process_request(request)
-        return self.process_response(request, self.get_response(request)) if response is None else response
+        return self.process_response(request, self._respond(request)) if response is None else response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         store = self._begin(request)
         try:
-            if self._opens(request):
+            if self._opens(request, store):
                 await store.aopen()
         except StoreUnavailable as error:
             return _unavailable(error)
-        response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+        response: HttpResponseBase = await self._respond(request)
         store = getattr(request, "session", None)
         if store is None:
             return response
@@ -93,7 +95,7 @@ class SessionMiddleware(DjangosMiddleware):
         """Find the request's token, and open its session."""
         store = self._begin(request)
         try:
-            if self._opens(request):
+            if self._opens(request, store):
                 store.open()
         except StoreUnavailable as error:
             return _unavailable(error)
@@ -120,18 +122,24 @@ class SessionMiddleware(DjangosMiddleware):
             return _refused(exception)
         return None
 
-    def _begin(self, request: HttpRequest) -> SessionStore:
+    def _begin(self, request: HttpRequest) -> Any:
         found = _find(request)
         request.META[_FOUND] = found
-        store = self.SessionStore(found.token)
+        key = found.token
+        if key is None and is_former(former := request.COOKIES.get(settings.SESSION_COOKIE_NAME)):
+            key = former
+        store: Any = self.SessionStore(key)
         store.in_request = True
         store.ip, store.user_agent = request.META.get("REMOTE_ADDR"), request.META.get("HTTP_USER_AGENT")
-        request.session = store  # type: ignore[assignment]
+        request.session = store
+        if found.source is Source.HEADER:
+            store.transport = "header"
+            cast("Any", request)._dont_enforce_csrf_checks = True  # as DRF does: no browser sends that by itself
         return store
 
-    def _opens(self, request: HttpRequest) -> bool:
+    def _opens(self, request: HttpRequest, store: Any) -> bool:
         """Whether the session is opened before the view, and touched: not where that is known to need none."""
-        if request.META[_FOUND].token is None:
+        if store.session_key is None:
             return False
         static = urlsplit(settings.STATIC_URL or "").path
         if len(static) > 1 and request.path.startswith(static):
@@ -150,9 +158,7 @@ class _Ending:
         wanted = (store.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500
         self.saves = wanted and not store.is_empty()
         self.signs_out = self.saves and getattr(store, "leaves_nothing", False)
-        self.by_header = (self.found is not None and self.found.source is Source.HEADER) or getattr(
-            store, "by_header", False
-        )
+        self.by_header = getattr(store, "transport", None) == "header"
 
     def finish(self) -> HttpResponseBase:
         """Write the headers."""
@@ -177,13 +183,13 @@ class _Ending:
         return response
 
     def _set_cookie(self) -> None:
-        max_age, expires = None, None
+        max_age = expires = None
         if not self.store.get_expire_at_browser_close():
             max_age = self.store.get_expiry_age()
             expires = http_date(time.time() + max_age)
         self.response.set_cookie(
             settings.SESSION_COOKIE_NAME,
-            self.store.session_key,
+            str(self.store.session_key),
             max_age=max_age,
             expires=expires,
             domain=settings.SESSION_COOKIE_DOMAIN,
@@ -195,7 +201,7 @@ class _Ending:
 
     def _add_vary(self) -> None:
         names = _transport().vary(self.found.source if self.found is not None else Source.NONE)
-        self.response.headers["Vary"] = reduce(merge_vary, names, self.response.headers.get("Vary"))
+        self.response.headers["Vary"] = reduce(merge_vary, names, self.response.headers.get("Vary", ""))
 
 
 def _transport() -> Transport:

@@ -1,0 +1,110 @@
+"""What views call: a user's sessions, and their end. Each has a twin for async code, with an `a` before its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import SESSION_KEY
+
+from redisess_core.config import check_handle
+from redisess_core.steps import as_steps
+from redisess_django.conf import async_manager, manager
+from redisess_django.sessions import SessionStore
+from redisess_django.users import user_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest
+
+    from redisess_core import AsyncSession, Session
+    from redisess_core.operation import Steps
+
+
+def sessions(user: Any) -> list[Session]:
+    """List a user's live sessions, most recently accessed first. *user*: a user, or the id of one."""
+    return manager().list_user_sessions(user_id_of(user))
+
+
+async def asessions(user: Any) -> list[AsyncSession]:
+    """Do what `sessions` does."""
+    return await async_manager().list_user_sessions(user_id_of(user))
+
+
+def kill_user(user: Any, *, keep: str | Iterable[str] | None = None) -> int:
+    """End all of a user's sessions but those kept, by their session ids, at once; return how many."""
+    return manager().kill_user(user_id_of(user), keep=keep)
+
+
+async def akill_user(user: Any, *, keep: str | Iterable[str] | None = None) -> int:
+    """Do what `kill_user` does."""
+    return await async_manager().kill_user(user_id_of(user), keep=keep)
+
+
+def end_session(request: HttpRequest, session_id: str) -> bool:
+    """End one of the current user's own sessions, at once; return whether there was one. The id may come from a form.
+
+    What the request changed is saved first. Raises `SessionGone` if its session is no longer there: it may be
+    somebody's who was signed out.
+    """
+    return manager().run(_ending(_saved(request), session_id))
+
+
+async def aend_session(request: HttpRequest, session_id: str) -> bool:
+    """Do what `end_session` does."""
+    return await async_manager().run(_ending(await _asaved(request), session_id))
+
+
+def logout_others(request: HttpRequest) -> int:
+    """End all other sessions of the current user, at once; return how many.
+
+    What the request changed is saved first. Raises `SessionGone` as `end_session` does.
+    """
+    return manager().run(_ending_others(_saved(request)))
+
+
+async def alogout_others(request: HttpRequest) -> int:
+    """Do what `logout_others` does."""
+    return await async_manager().run(_ending_others(await _asaved(request)))
+
+
+def _saved(request: HttpRequest) -> SessionStore:
+    store = _store_of(request)
+    store.get(SESSION_KEY)
+    if store.modified:
+        store.save()
+    return store
+
+
+async def _asaved(request: HttpRequest) -> SessionStore:
+    store = _store_of(request)
+    await store.aget(SESSION_KEY)
+    if store.modified:
+        await store.asave()
+    return store
+
+
+def _store_of(request: HttpRequest) -> SessionStore:
+    store: object = request.session
+    if not isinstance(store, SessionStore):
+        raise TypeError(
+            f"request.session: {type(store).__name__} given, one of the engine redisess_django.sessions wanted"
+        )
+    return store
+
+
+def _ending(store: SessionStore, session_id: str) -> Steps[bool]:
+    check_handle("session_id", session_id)
+    if store.current is None or store.current.user_id is None:
+        return False
+    ended: bool = yield from as_steps(manager().plan_kill_own(session_id, store.current))
+    if ended and session_id == store.current.session_id:
+        store.forget()
+    return ended
+
+
+def _ending_others(store: SessionStore) -> Steps[int]:
+    if store.current is None or store.current.user_id is None:
+        return 0
+    this = store.current.session_id
+    return (yield from manager().plan_kill_user(store.current.user_id, keep=[this], acting=this))

@@ -1,0 +1,163 @@
+"""A session of Django's, but for what talks to Redis: its key, its user, what waits to be saved."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
+
+from redisess_core.config import check_user_id
+from redisess_core.record import data_of
+from redisess_core.tokens import session_id_of, token_shard, user_shard
+from redisess_django.conf import manager
+from redisess_django.data import SessionCache, cache_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redisess_core.session_state import SessionState
+    from redisess_core.web import TransportName
+
+
+class StoreState(SessionBase):
+    """What is known of a session, and what is wanted of it."""
+
+    in_request = False  # of our middleware: a new key waits for save(), and every sign-in gives one
+    transport: TransportName = "cookie"  # set it to "header" for a client that reads the key, and gets no cookie
+    ip: str | None = None
+    user_agent: str | None = None
+    flushed = False  # since it was made
+    current: SessionState | None = None  # the session as it is stored
+    _modified = False
+    _cycled = False
+    _new_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.session_id}>"  # the key is a secret
+
+    @property
+    def session_key(self) -> str | None:
+        """The token; the new one as soon as the session needs another: after `cycle_key`, or for its user's shard."""
+        return self._next_key() or self._session_key
+
+    @property
+    def session_id(self) -> str | None:
+        """The public handle of the session; None: it has no key yet."""
+        key = self.session_key
+        return session_id_of(key) if key is not None and is_token(key) else None
+
+    @property
+    def modified(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute there
+        """Whether there is something to save; what was changed in place is noticed."""
+        data = self._data
+        return self._modified or (isinstance(data, SessionCache) and data.changed_in_place)
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self._modified = value
+
+    @property
+    def user_id(self) -> str | None:
+        """Whose session it is: whom the data names, or who signed in by another adapter. None: anonymous."""
+        data = self._data
+        if data is not None and SESSION_KEY in data:
+            return check_user_id(data[SESSION_KEY])
+        unnamed = isinstance(data, SessionCache) and data.unnamed_user
+        return None if self.current is None or unnamed else self.current.user_id
+
+    def authenticated_within(self, secs: float) -> bool:
+        """Whether the user signed in in the last *secs* seconds, this request included."""
+        current = self.current
+        if self._signs_in():
+            return True
+        if current is None or current.authenticated_at is None:
+            return False
+        return current.last_access + current.idle - current.authenticated_at <= secs
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether all data of a signed-in session was removed: what many applications sign out with."""
+        data = self._data
+        return isinstance(data, SessionCache) and data.unnamed_user and not data
+
+    def clear(self) -> None:
+        """Remove all data; of a signed-in session its user, too."""
+        self._session_cache = cache_of({}, self._stored_data())
+        self.accessed = self._modified = True
+
+    def forget(self) -> None:
+        """Go on with an empty session that has no key: this one has ended."""
+        self.clear()
+        self._begin_anew()
+        self.flushed = True
+
+    def continue_as(self, key: str) -> None:
+        """Go on with another key; what it names is to be loaded."""
+        self._session_key = key
+
+    @property
+    def _data(self) -> Any:
+        """The data, if it was loaded or put together: ours, or what somebody put in its place."""
+        return vars(self).get("_session_cache")
+
+    def _signs_in(self) -> bool:
+        """Whether a user is named anew; the same one again is a sign-in, too."""
+        data, user_id = self._data, self.user_id
+        named = isinstance(data, SessionCache) and data.named_user
+        return user_id is not None and (named or self.current is None or user_id != self.current.user_id)
+
+    def _signs_out(self) -> bool:
+        return self.user_id is None and self.current is not None and self.current.user_id is not None
+
+    def _next_key(self) -> str | None:
+        """Choose the token that the session is to have, if it needs another than it has."""
+        if self._data is None:
+            return None
+        user_id = self.user_id
+        if self.current is None:
+            needed = self._cycled or user_id is not None
+        else:
+            moves = self.in_request or not _fits(self._session_key, user_id)
+            needed = self._cycled or self._signs_out() or (moves and self._signs_in())
+        if not needed:
+            return None
+        if not _fits(self._new_key, user_id):
+            beside = None if self.current is None else self.current.session_id
+            self._new_key = manager().new_token(user_id, beside=beside)
+        return self._new_key
+
+    def _begin_anew(self) -> None:
+        """Go on with the same data, to be stored as a new session."""
+        self._session_key = self.current = self._new_key = None
+        self._cycled = False
+        if isinstance(self._data, SessionCache):
+            self._session_cache = cache_of(self._data, {})
+
+    def _stored_data(self) -> Mapping[str, bytes]:
+        return {} if self.current is None else data_of(self.current.stored_fields)
+
+    def _get_new_session_key(self) -> str:
+        return manager().new_token(None)
+
+    async def _aget_new_session_key(self) -> str:
+        return manager().new_token(None)
+
+
+def is_token(key: str | None) -> bool:
+    """Whether *key* has the form of a token: what has another never reaches Redis."""
+    return key is not None and token_shard(key, manager().shards) is not None
+
+
+def now() -> float:
+    """Return the time by this process's clock, or the project's own."""
+    clock = manager().clock
+    return time.time() if clock is None else clock()
+
+
+def _fits(key: str | None, user_id: str | None) -> bool:
+    """Whether a session of this key can be that user's: an anonymous one sits anywhere."""
+    if key is None:
+        return False
+    return user_id is None or token_shard(key, manager().shards) == user_shard(user_id.encode(), manager().shards)

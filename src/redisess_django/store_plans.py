@@ -1,0 +1,202 @@
+"""What a session of Django's asks of Redis, as plans: to load, to save, to end it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+
+from redisess_core import SessionGone, SessionLimitReached
+from redisess_core.events import EventKind, EventReason
+from redisess_core.plans import client_changes
+from redisess_core.tokens import session_id_of
+from redisess_core.web import Happening
+from redisess_django import signals
+from redisess_django.conf import manager, option
+from redisess_django.current import loaded
+from redisess_django.data import SessionCache, cache_of
+from redisess_django.expiry import EXPIRY, EXPIRY_FIELD, Lifetime, lifetime_of
+from redisess_django.state import StoreState, is_token, now
+
+if TYPE_CHECKING:
+    from django.dispatch import Signal
+
+    from redisess_core.operation import Steps
+    from redisess_core.record import Changes
+    from redisess_core.session_state import SessionState
+
+_SIGNAL_OF: Final = {
+    EventKind.CREATED: signals.session_created,
+    EventKind.ROTATED: signals.session_rotated,
+    EventKind.KILLED: signals.session_killed,
+}
+
+
+class StorePlans(StoreState):
+    """Plans of what is done to a session; each is run blocking or awaited."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        self._happened: list[Happening] = []
+        super().__init__(session_key)
+
+    def loading(self) -> Steps[SessionCache]:
+        """Plan to load what the key names; a key that names nothing is forgotten."""
+        key, self.current = self._session_key, None
+        self._cycled, self._new_key = False, None
+        if key is not None and is_token(key):
+            self.current = yield manager().plan_authenticate(key, touch=self.in_request)
+        if self.current is None:
+            self._session_key = None
+        else:
+            loaded(self)
+        return SessionCache(self._stored_data())
+
+    def beginning(self, key: str, data: SessionCache) -> Steps[SessionCache]:
+        """Plan to store *data* as a new session under a key that was chosen for it."""
+        self._begin_anew()
+        self._session_cache, self._cycled, self._new_key = data, True, key
+        yield from self._storing(data, data.changes())
+        return data
+
+    def saving(self, *, must_create: bool) -> Steps[None]:
+        """Plan to store what changed, and to move the expiry."""
+        if must_create:
+            yield from self._refusing_a_live_one()
+        elif self.current is None and self._session_key is not None:
+            yield from self._looking_first(self._session_key)
+        data = self._data
+        if not isinstance(data, SessionCache):
+            data = self._session_cache = cache_of({} if data is None else data, self._stored_data())
+        try:
+            yield from self._storing(data, data.changes())
+        except SessionGone:
+            raise UpdateError from None
+        except SessionLimitReached:
+            self._session_cache = SessionCache(self._stored_data())  # the sign-in is dropped, and what came with it
+            self._cycled, self._new_key = False, None
+            self.modified = False
+            raise
+
+    def deleting(self, session_key: str | None) -> Steps[None]:
+        """Plan the end of the session of this key, or else of this one."""
+        key = self._session_key if session_key is None else session_key
+        if key is None or not is_token(key):
+            return
+        session_id, current = session_id_of(key), self.current
+        killed: bool = yield manager().plan_kill(session_id, reason=EventReason.LOGOUT)
+        if killed:
+            own = current is not None and current.session_id == session_id
+            user_id = current.user_id if own and current is not None else None
+            self._happened.append(Happening(EventKind.KILLED, session_id, user_id))
+
+    def _refusing_a_live_one(self) -> Steps[None]:
+        key = self._session_key
+        if key is not None:
+            if is_token(key) and (yield manager().plan_open(session_id_of(key), touch=False, decode=bool)):
+                raise CreateError
+            self._begin_anew()
+
+    def _looking_first(self, key: str) -> Steps[None]:
+        """Look for what the key names, where the data was put together without."""
+        data = self._data
+        found = yield from self.loading()
+        if self.current is None:
+            self._session_key = key
+            raise UpdateError
+        self._session_cache = found if data is None else cache_of(data, self._stored_data())
+
+    def _storing(self, data: SessionCache, changes: Changes) -> Steps[None]:
+        current, key, lifetime = self.current, self._next_key(), self._lifetime(changes)
+        if lifetime.over:
+            yield from self._letting_expire()
+        elif current is None:
+            yield from self._creating(key or manager().new_token(None), changes, lifetime)
+        elif key is not None or self._signs_in():
+            yield from self._rotating(current, key or self._session_key or "", changes, lifetime)
+        else:
+            yield from self._updating(current, changes, lifetime)
+        data.stored(changes, self._stored_data())
+        self._cycled, self._new_key = False, None
+
+    def _creating(self, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
+        self.current = yield from manager().plan_create(
+            key, self.user_id, {**changes, **self._client()}, ttl=lifetime.ttl, deadline=lifetime.deadline
+        )
+        self._session_key, self._modified = key, True  # as Django's do: its cookie has yet to be sent
+        self._note(EventKind.CREATED, self.current)
+
+    def _updating(self, current: SessionState, changes: Changes, lifetime: Lifetime) -> Steps[None]:
+        def decode(reply: list[Any]) -> bool:
+            manager().refuse(reply, current.user_id)
+            return current.touched(reply)
+
+        stored: bool = yield manager().plan_store(
+            current.session_id, changes, ttl=lifetime.ttl, deadline=lifetime.deadline, touch=True, decode=decode
+        )
+        if not stored:
+            raise SessionGone(current.session_id)
+        current.remember(changes, lifetime.ttl)
+
+    def _rotating(self, current: SessionState, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
+        """Store the session under another key, or as another user's; a new one where the user is named no longer."""
+        fresh = self._signs_out()
+        rotated: SessionState = yield from manager().plan_rotate(
+            current,
+            key,
+            {
+                **(current.carried_fields if fresh else {}),
+                **changes,
+                **(self._client() if self._signs_in() else {}),
+            },
+            user_id=self.user_id if self._signs_in() else None,
+            ttl=lifetime.ttl,
+            deadline=lifetime.deadline,
+            fresh=fresh,
+        )
+        self.current, self._session_key = rotated, key
+        self._note(EventKind.ROTATED, current, rotated.session_id)
+
+    def _letting_expire(self) -> Steps[None]:
+        """Store nothing: what was to be stored is over already."""
+        current = self.current
+        if current is None:
+            self._session_key = manager().new_token(None)
+            return
+        killed: bool = yield manager().plan_kill(current.session_id, reason=EventReason.IDLE)
+        current.mark_gone()
+        if killed:
+            self._note(EventKind.KILLED, current)
+
+    def _lifetime(self, changes: Changes) -> Lifetime:
+        """Say how long the session is to live, where it begins now, or that has changed."""
+        current = self.current
+        begins = current is None or self._signs_in() or self._signs_out()
+        if not begins and EXPIRY_FIELD not in changes:
+            return Lifetime()
+        latest = math.inf
+        if current is not None and not begins and manager().max_lifetime is not None:
+            latest = (current.authenticated_at or current.created) + (manager().max_lifetime or 0)
+        expiry, configured = self._data.get(EXPIRY), option("TTL")
+        if not expiry and configured is not None:
+            return Lifetime(configured, latest)
+        return lifetime_of(expiry, age=self.get_session_cookie_age(), latest=latest, now=now())
+
+    def _client(self) -> Changes:
+        return client_changes(self.ip, self.user_agent) if manager().record_client else {}
+
+    def _note(self, kind: EventKind, session: SessionState, successor: str | None = None) -> None:
+        self._happened.append(Happening(kind, session.session_id, session.user_id, successor))
+
+    def _take_happened(self) -> list[tuple[Signal, dict[str, Any]]]:
+        """Return the signals to send, each with what it says, once."""
+        happened, self._happened = self._happened, []
+        return [
+            (
+                _SIGNAL_OF[each.kind],
+                {"session_id": each.session_id, "user_id": each.user_id}
+                | ({} if each.successor is None else {"successor": each.successor}),
+            )
+            for each in happened
+            if each.kind is not None
+        ]
