@@ -49,13 +49,13 @@ class StoreState(SessionBase):
         return session_id_of(key) if key is not None and is_token(key) else None
 
     @property
-    def modified(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute there
+    def modified(self) -> bool:
         """Whether there is something to save; what was changed in place is noticed."""
         data = self._data
         return self._modified or (isinstance(data, SessionCache) and data.changed_in_place)
 
     @modified.setter
-    def modified(self, value: bool) -> None:
+    def modified(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute there
         self._modified = value
 
     @property
