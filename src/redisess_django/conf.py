@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 from redisess_core import AsyncSessionManager, SessionManager
 from redisess_core.config import check_flag, check_seconds
-from redisess_core.web import MANAGER_OPTIONS, OPTIONS, Option
+from redisess_core.web import MANAGER_OPTIONS, OPTIONS, Option, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +69,8 @@ def _make(kind: type[SessionManager | AsyncSessionManager]) -> Any:
     with _making:
         if kind not in _made:
             try:
-                _made[kind] = kind(_client(kind), **_manager_options())
                 _check_own()
+                _made[kind] = kind(_client(kind), **_manager_options())
             except (TypeError, ValueError) as error:
                 raise ImproperlyConfigured(f"REDISESS: {error}") from error
         return _made[kind]
@@ -102,6 +103,21 @@ def _check_own() -> None:
     skip = option("SKIP")
     if skip is not None and not callable(skip):
         raise TypeError(f"SKIP: {type(skip).__name__} given, a callable of the request or None wanted")
+    Transport(callable, settings.SESSION_COOKIE_NAME, option("HEADER"))
+    former = option("MIGRATE_FROM")
+    if former is not None:
+        _check_engine(former)
+
+
+def _check_engine(path: object) -> None:
+    if not isinstance(path, str):
+        raise TypeError(f"MIGRATE_FROM: {type(path).__name__} given, the path of a session engine wanted, or None")
+    try:
+        found = import_string(f"{path}.SessionStore")
+    except ImportError as error:
+        raise ValueError(f"MIGRATE_FROM: {path!r} given, the path of a session engine wanted: {error}") from error
+    if found.__module__.startswith("redisess_django."):
+        raise ValueError(f"MIGRATE_FROM: {path!r} given, the engine that sessions are moved from wanted")
 
 
 def _forget(*, setting: str, **_: object) -> None:

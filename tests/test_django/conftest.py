@@ -32,6 +32,7 @@ def set_up(redis_url: str, namespace: str, database: None) -> Iterator[Callable[
 
         def set_up(url: str = redis_url, **changed: Any) -> None:
             changed.setdefault("namespace", namespace)
+            ends.close()  # what was set up before in this test
             ends.enter_context(django_project.project(url, **changed))
 
         yield set_up

@@ -1,0 +1,81 @@
+"""What the system checks find."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from redisess_django import async_manager, manager
+from support.django_project import DJANGOS
+
+
+@pytest.fixture
+def found(set_up):
+    """Give the ids of what is found with these settings, with the messages."""
+
+    def found(**changed):
+        changed.setdefault("SESSION_COOKIE_SECURE", True)
+        set_up(**changed)
+        return {each.id: str(each.msg) for each in run_checks() if each.id.startswith("redisess.")}
+
+    return found
+
+
+def test_good_settings_are_found_good(found):
+    assert found() == {}
+    assert found(SESSION_COOKIE_NAME="__Host-sessionid") == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "check", "says"),
+    [
+        ({"namespase": "x"}, "redisess.E001", "NAMESPASE given; known are URL"),
+        ({"namespace": "{x}"}, "redisess.E001", "without braces"),
+        ({"ttl": "1800"}, "redisess.E001", "ttl: str given"),
+        ({"url": "http://localhost"}, "redisess.E001", "begins with"),
+        ({"client": object()}, "redisess.E001", "client: builtins.object given"),
+        ({"skip": "static"}, "redisess.E001", "SKIP: str given"),
+        ({"end_on_password_change": 1}, "redisess.E001", "END_ON_PASSWORD_CHANGE: int given"),
+        ({"fresh": None}, "redisess.E001", "FRESH: NoneType given"),
+        ({"migrate_from": "no.such.engine"}, "redisess.E001", "MIGRATE_FROM: "),
+        ({"migrate_from": "redisess_django.sessions"}, "redisess.E001", "MIGRATE_FROM: "),
+        ({"header": "a b"}, "redisess.E001", "header is 'a b'"),
+        ({"migrate_from": 1}, "redisess.E001", "MIGRATE_FROM: int given"),
+        ({"SESSION_COOKIE_NAME": "__Host-s", "SESSION_COOKIE_DOMAIN": "a.b"}, "redisess.E003", "no domain"),
+        ({"SESSION_ENGINE": "no.such"}, "redisess.E002", "No module named 'no'"),
+        ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "redisess.W001", "backends.db"),
+        ({"session_middleware": DJANGOS}, "redisess.W002", "MIDDLEWARE"),
+        ({"SESSION_COOKIE_SECURE": False}, "redisess.W003", "SECURE"),
+        ({"SESSION_COOKIE_HTTPONLY": False}, "redisess.W004", "HTTPONLY"),
+        ({"SESSION_COOKIE_SAMESITE": None}, "redisess.W005", "SAMESITE"),
+    ],
+)
+def test_what_is_wrong_or_not_safe_is_said(found, changed, check, says):
+    messages = found(**changed)
+    assert list(messages) == [check]
+    assert says in messages[check]
+
+
+def test_a_cookie_that_is_not_secure_is_nothing_to_a_developer(found):
+    assert found(SESSION_COOKIE_SECURE=False, DEBUG=True) == {}
+
+
+def test_a_redis_that_evicts_sessions_is_found(found, start_server):
+    server = start_server("--maxmemory-policy", "allkeys-lru")
+    assert "allkeys-lru" in found(url=server.url)["redisess.W006"]
+    server.stop()
+    assert found(url=server.url) == {}
+
+
+def test_a_dictionary_is_wanted(set_up):
+    with override_settings(REDISESS=["redis://"]), pytest.raises(ImproperlyConfigured, match="list given"):
+        manager()
+
+
+def test_a_client_for_each_colour_is_wanted(set_up, redis_client):
+    set_up(client=redis_client)
+    assert manager().count() == 0
+    with pytest.raises(ImproperlyConfigured, match="ASYNC_CLIENT wanted"):
+        async_manager()

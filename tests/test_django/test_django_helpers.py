@@ -1,0 +1,222 @@
+"""What views call, each blocking and async: a user's sessions, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from django.contrib.auth import alogin, get_user_model, login
+from django.http import JsonResponse
+from django.test import AsyncClient, Client, RequestFactory
+
+import redisess_django
+from redisess_core import SessionGone
+from redisess_django import (
+    aend_session,
+    akill_user,
+    alogout_others,
+    asessions,
+    end_session,
+    helpers,
+    kill_user,
+    logout_others,
+    manager,
+    session_required,
+)
+from support.django_project import DJANGOS, OURS
+from support.django_site import both
+from support.django_site import urlpatterns as site_urls
+
+
+def devices(request):
+    return JsonResponse({"devices": [each.session_id for each in helpers.sessions(request.user)]})
+
+
+def others(request):
+    return JsonResponse({"ended": logout_others(request)})
+
+
+def end(request, session_id):
+    return JsonResponse({"ended": end_session(request, session_id)})
+
+
+def end_user(request, name):
+    return JsonResponse({"ended": kill_user(get_user_model().objects.get(username=name))})
+
+
+def sign_in_alone(request, name):
+    login(request, get_user_model().objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
+    return JsonResponse({"ended": logout_others(request), "id": request.session.session_id})
+
+
+@session_required
+def required(request):
+    return JsonResponse({})
+
+
+@session_required(fresh=60)
+def fresh(request):
+    return JsonResponse({})
+
+
+async def adevices(request):
+    return JsonResponse({"devices": [each.session_id for each in await asessions(await request.auser())]})
+
+
+async def aothers(request):
+    return JsonResponse({"ended": await alogout_others(request)})
+
+
+async def aend(request, session_id):
+    return JsonResponse({"ended": await aend_session(request, session_id)})
+
+
+async def aend_user(request, name):
+    return JsonResponse({"ended": await akill_user(await get_user_model().objects.aget(username=name))})
+
+
+async def asign_in_alone(request, name):
+    user = await get_user_model().objects.aget(username=name)
+    await alogin(request, user, "django.contrib.auth.backends.ModelBackend")
+    return JsonResponse({"ended": await alogout_others(request), "id": request.session.session_id})
+
+
+@session_required
+async def arequired(request):
+    return JsonResponse({})
+
+
+@session_required(fresh=60)
+async def afresh(request):
+    return JsonResponse({})
+
+
+ROUTES = [
+    ("devices", devices, adevices),
+    ("others", others, aothers),
+    ("end/<session_id>", end, aend),
+    ("end-user/<name>", end_user, aend_user),
+    ("sign-in-alone/<name>", sign_in_alone, asign_in_alone),
+    ("required", required, arequired),
+    ("fresh", fresh, afresh),
+]
+urlpatterns = [*site_urls, *(url for route in ROUTES for url in both(*route))]
+
+
+@pytest.fixture(params=[OURS, DJANGOS], ids=["ours", "django's"])
+def site(set_up, request, ada, bob, clock):
+    set_up(session_middleware=request.param, ROOT_URLCONF=__name__, clock=clock)
+
+
+@pytest.fixture
+def browser(site, colour):
+    """Make browsers: each is a function of a path, that gives the response."""
+
+    def browser(name=None):
+        client = Client() if colour == "blocking" else AsyncClient()
+
+        def get(path):
+            if colour == "blocking":
+                return client.get(f"/{path}")
+            return asyncio.run(client.get(f"/async/{path}"))
+
+        if name is not None:
+            assert get(f"sign-in/{name}").status_code == 200
+        get.client = client
+        return get
+
+    return browser
+
+
+def test_a_user_sees_and_ends_sessions(browser, clock, ada):
+    here = browser("ada")
+    clock.advance(5)
+    there = browser("ada")
+    bob = browser("bob")
+    clock.advance(5)
+    ids = here("devices").json()["devices"]
+    assert ids == manager().get_user_sessions(ada.pk)
+    assert len(ids) == 2
+    assert bob(f"end/{ids[0]}").json() == {"ended": False}
+    elsewhere = browser("ada")
+    assert here("others").json() == {"ended": 2}
+    assert [each("me").json()["user"] for each in (here, there, elsewhere, bob)] == ["ada", None, None, "bob"]
+    there = browser("ada")
+    (other,) = set(here("devices").json()["devices"]) - set(ids)
+    assert here(f"end/{other}").json() == {"ended": True}
+    assert here(f"end/{other}").json() == {"ended": False}
+    assert there("me").json()["user"] is None
+    assert bob("end-user/ada").json() == {"ended": 1}
+    assert here("me").json()["user"] is None
+
+
+def test_to_end_ones_own_session_is_to_sign_out(browser, ada):
+    here = browser("ada")
+    (own,) = here("devices").json()["devices"]
+    assert here(f"end/{own}").json() == {"ended": True}
+    assert here.client.cookies["sessionid"].value == ""
+    assert manager().count() == 0
+
+
+def test_a_sign_in_that_ends_the_others_is_stored_first(browser, ada):
+    browser("ada")
+    browser("ada")
+    here = browser()
+    answer = here("sign-in-alone/ada").json()
+    assert answer["ended"] == 2
+    assert manager().get_user_sessions(ada.pk) == [answer["id"]]
+    assert here("me").json()["user"] == "ada"
+
+
+def test_nobody_has_nothing_to_end(browser):
+    assert browser()("others").json() == {"ended": 0}
+    assert browser()(f"end/s{'a' * 2}{'0' * 25}").json() == {"ended": False}
+
+
+def test_who_was_signed_out_ends_nothing(site, ada):
+    engine = redisess_django.sessions
+    request = RequestFactory().get("/")
+    store = request.session = engine.SessionStore()
+    store["_auth_user_id"] = str(ada.pk)
+    store.save()
+    other = manager().create(str(ada.pk))
+    manager().kill(store.session_id)
+    for call in (lambda: logout_others(request), lambda: end_session(request, other.session_id)):
+        store.modified = False
+        with pytest.raises(SessionGone):
+            call()
+    assert manager().exists(other.session_id)
+
+
+def test_a_session_of_another_engine_is_refused(site):
+    request = RequestFactory().get("/")
+    request.session = {}
+    with pytest.raises(TypeError, match="dict given"):
+        logout_others(request)
+
+
+def test_only_who_is_signed_in_may_see_it(browser, clock):
+    stranger, here = browser(), browser("ada")
+    refused = stranger("required")
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert stranger("fresh").status_code == 401
+    clock.advance(60)
+    assert here("required").status_code == here("fresh").status_code == 200
+    clock.advance(1)
+    assert (here("required").status_code, here("fresh").status_code) == (200, 401)
+    assert here("sign-in/ada").status_code == 200
+    assert here("fresh").status_code == 200
+
+
+def test_a_stranger_who_only_wrote_is_not_signed_in(browser):
+    stranger = browser()
+    stranger("put/a/b")
+    assert stranger("required").status_code == 401
+
+
+@pytest.mark.parametrize("given", [{"fresh": -1}, {"fresh": "60"}])
+def test_a_wrong_freshness_is_refused_when_the_view_is_made(given):
+    with pytest.raises((TypeError, ValueError), match="fresh: "):
+        session_required(**given)
+    with pytest.raises(TypeError, match="int given"):
+        session_required(60)

@@ -1,0 +1,182 @@
+"""What becomes of a user's sessions when the user's password, activity or existence changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model, update_session_auth_hash
+from django.db import transaction
+from django.http import HttpRequest, JsonResponse
+from django.test import Client
+from django.urls import path
+
+from redisess_django import manager
+from support.django_project import DJANGOS, OURS
+from support.django_site import urlpatterns as site_urls
+
+
+def change_password(request: HttpRequest) -> JsonResponse:
+    request.user.set_password("other")
+    request.user.save()
+    update_session_auth_hash(request, request.user)
+    return JsonResponse({})
+
+
+def reset_password(request: HttpRequest, name: str) -> JsonResponse:
+    user = get_user_model().objects.get(username=name)
+    user.set_password("other")
+    user.save(update_fields=["password"])
+    return JsonResponse({})
+
+
+def leave(request: HttpRequest) -> JsonResponse:
+    request.user.delete()
+    request.session["goodbye"] = True
+    return JsonResponse({})
+
+
+urlpatterns = [
+    *site_urls,
+    path("change-password", change_password),
+    path("reset-password/<name>", reset_password),
+    path("leave", leave),
+]
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    assert client.get(f"/sign-in/{name}").status_code == 200
+    return client
+
+
+def user_of(client: Client) -> Any:
+    return client.get("/me").json()["user"]
+
+
+@pytest.fixture(params=[1, 8])
+def shards(request):
+    return request.param
+
+
+@pytest.fixture(params=[OURS, DJANGOS], ids=["ours", "django's"])
+def middleware(request):
+    return request.param
+
+
+@pytest.fixture
+def site(set_up, middleware, shards, ada, bob):
+    set_up(session_middleware=middleware, shards=shards, ROOT_URLCONF=__name__)
+
+
+def test_a_new_password_ends_the_users_other_sessions(site, ada):
+    here, there, bobs = signed_in("ada"), signed_in("ada"), signed_in("bob")
+    key = here.cookies["sessionid"].value
+    assert here.get("/change-password").status_code == 200
+    assert manager().count_for_user(ada.pk) == 1
+    assert [user_of(client) for client in (here, there, bobs)] == ["ada", None, "bob"]
+    assert here.cookies["sessionid"].value != key
+
+
+def test_a_reset_by_another_or_by_nobody_ends_all(site, ada):
+    for client in (signed_in("bob"), Client()):
+        signed_in("ada")
+        assert manager().count_for_user(ada.pk) == 1
+        assert client.get("/reset-password/ada").status_code == 200
+        assert manager().count_for_user(ada.pk) == 0
+        ada.set_password("secret")
+        ada.save()
+    assert user_of(signed_in("bob")) == "bob"
+
+
+def test_a_new_password_outside_of_a_request_ends_all(site, ada):
+    client = signed_in("ada")
+    assert user_of(client) == "ada"
+    ada.set_password("other")
+    ada.save()
+    assert manager().count_for_user(ada.pk) == 0
+
+
+def test_what_is_no_new_password_ends_nothing(site, ada, bob):
+    client = signed_in("ada")
+    ada.first_name = "Ada"
+    ada.save()
+    ada.set_password("other")
+    ada.save(update_fields=["first_name"])
+    ada.refresh_from_db()
+    ada._password = None
+    assert ada.check_password("secret")
+    get_user_model().objects.create_user("eve", password="secret")
+    assert user_of(client) == "ada"
+
+
+def test_the_upgrade_of_a_hash_at_a_sign_in_ends_nothing(set_up, ada):
+    set_up()
+    client = signed_in("ada")
+    hashers = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    set_up(PASSWORD_HASHERS=hashers)
+    signed_in("ada")
+    ada.refresh_from_db()
+    assert ada.password.startswith("pbkdf2")
+    assert manager().count_for_user(ada.pk) == 2
+    assert client.get("/untouched").status_code == 200
+
+
+def test_a_project_can_leave_that_to_django(set_up, ada):
+    set_up(end_on_password_change=False)
+    signed_in("ada")
+    ada.set_password("other")
+    ada.save()
+    assert manager().count_for_user(ada.pk) == 1
+
+
+def test_a_deactivated_user_has_no_session(site, ada):
+    client = signed_in("ada")
+    ada.is_active = False
+    ada.save()
+    assert manager().count_for_user(ada.pk) == 0
+    assert user_of(client) is None
+
+
+def test_a_deleted_user_has_no_session(site, ada):
+    pk, client = ada.pk, signed_in("ada")
+    get_user_model().objects.filter(pk=pk).delete()
+    assert manager().count_for_user(pk) == 0
+    assert user_of(client) is None
+
+
+def test_who_leaves_goes_on_with_a_session_of_nobody(site, ada):
+    client, other = signed_in("ada"), signed_in("ada")
+    pk, key = ada.pk, client.cookies["sessionid"].value
+    assert client.get("/leave").status_code == 200
+    assert manager().count_for_user(pk) == 0
+    assert client.cookies["sessionid"].value not in ("", key)
+    assert client.get("/me").json() == {"user": None, "data": {"goodbye": True}}
+    assert user_of(other) is None
+
+
+def test_a_user_saved_by_a_proxy_of_the_model_is_followed_too(set_up, ada):
+    set_up()
+
+    class Member(get_user_model()):  # type: ignore[misc]
+        class Meta:
+            proxy = True
+            app_label = "tests"
+
+    signed_in("ada")
+    member = Member.objects.get(pk=ada.pk)
+    member.is_active = False
+    member.save()
+    assert manager().count_for_user(ada.pk) == 0
+
+
+def test_a_sign_in_between_the_change_and_its_commit_is_ended_too(set_up, ada):
+    set_up()
+    with transaction.atomic():
+        ada.set_password("other")
+        ada.save()
+        manager().create(str(ada.pk))  # of a process that sees the old password
+    assert manager().count_for_user(ada.pk) == 0
