@@ -21,7 +21,7 @@ from django.http import HttpResponse, parse_cookie
 from django.template import TemplateDoesNotExist, loader
 from django.utils.http import http_date
 
-from redisess_core import SessionLimitReached, StoreUnavailable
+from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.web import (
     Source,
     Transport,
@@ -118,7 +118,7 @@ class SessionMiddleware(DjangosMiddleware):
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  Django's signature
         """Answer what the session made a view raise, where no middleware of the application's did."""
-        if isinstance(exception, (StoreUnavailable, SessionLimitReached)):
+        if isinstance(exception, (StoreUnavailable, SessionLimitReached, SessionGone)):
             return _refused(exception)
         return None
 
@@ -226,7 +226,7 @@ def _find(request: HttpRequest) -> Found:
 
 def _refused(error: Exception) -> HttpResponseBase:
     """Answer what the store refused; raises what Django's own handlers answer."""
-    if isinstance(error, UpdateError):
+    if isinstance(error, (UpdateError, SessionGone)):
         raise SessionInterrupted(_INTERRUPTED) from None
     if isinstance(error, StoreUnavailable):
         return _unavailable(error)

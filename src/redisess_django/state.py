@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
@@ -33,6 +34,7 @@ class StoreState(SessionBase):
     _modified = False
     _cycled = False
     _new_key: str | None = None
+    _fields: Mapping[str, Any] = MappingProxyType({})  # that were set
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.session_id}>"  # the key is a secret
@@ -66,6 +68,19 @@ class StoreState(SessionBase):
             return check_user_id(data[SESSION_KEY])
         unnamed = isinstance(data, SessionCache) and data.unnamed_user
         return None if self.current is None or unnamed else self.current.user_id
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Every additional field and its value; None where there is none."""
+        current = self.current
+        found = dict.fromkeys(manager().additional_fields) if current is None else current.fields
+        return {**found, **self._fields}
+
+    def set_fields(self, **fields: Any) -> None:
+        """Set additional fields, to be saved; `TypeError` for an undeclared one, or a value that cannot be stored."""
+        manager().encode_declared(fields)
+        self._fields = {**self._fields, **fields}
+        self._modified = True
 
     def authenticated_within(self, secs: float) -> bool:
         """Whether the user signed in in the last *secs* seconds, this request included."""
@@ -128,10 +143,13 @@ class StoreState(SessionBase):
             self._new_key = manager().new_token(user_id, beside=beside)
         return self._new_key
 
+    def _want_nothing(self) -> None:
+        self._cycled, self._new_key, self._fields = False, None, {}
+
     def _begin_anew(self) -> None:
         """Go on with the same data, to be stored as a new session."""
-        self._session_key = self.current = self._new_key = None
-        self._cycled = False
+        self._session_key = self.current = None
+        self._cycled, self._new_key = False, None
         if isinstance(self._data, SessionCache):
             self._session_cache = cache_of(self._data, {})
 

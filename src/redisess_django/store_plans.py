@@ -43,7 +43,7 @@ class StorePlans(StoreState):
     def loading(self) -> Steps[SessionCache]:
         """Plan to load what the key names; a key that names nothing is forgotten."""
         key, self.current = self._session_key, None
-        self._cycled, self._new_key = False, None
+        self._want_nothing()
         if key is not None and is_token(key):
             self.current = yield manager().plan_authenticate(key, touch=self.in_request)
         if self.current is None:
@@ -69,12 +69,12 @@ class StorePlans(StoreState):
         if not isinstance(data, SessionCache):
             data = self._session_cache = cache_of({} if data is None else data, self._stored_data())
         try:
-            yield from self._storing(data, data.changes())
+            yield from self._storing(data, {**data.changes(), **manager().encode_declared(self._fields)})
         except SessionGone:
             raise UpdateError from None
         except SessionLimitReached:
             self._session_cache = SessionCache(self._stored_data())  # the sign-in is dropped, and what came with it
-            self._cycled, self._new_key = False, None
+            self._want_nothing()
             self.modified = False
             raise
 
@@ -117,7 +117,7 @@ class StorePlans(StoreState):
         else:
             yield from self._updating(current, changes, lifetime)
         data.stored(changes, self._stored_data())
-        self._cycled, self._new_key = False, None
+        self._want_nothing()
 
     def _creating(self, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
         self.current = yield from manager().plan_create(
