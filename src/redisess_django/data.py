@@ -55,7 +55,7 @@ class SessionCache(RequestMapping):
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self._stored = stored
         self._data = RequestData(stored, codec())
-        self.named_user = False
+        self._named_user = False
 
     def _read(self) -> None:
         return
@@ -66,10 +66,15 @@ class SessionCache(RequestMapping):
     def __setitem__(self, key: str, value: Any) -> None:
         self._data.set(key, value)
         if key == SESSION_KEY:
-            self.named_user = True
+            self._named_user = True
 
     @property
-    def unnamed_user(self) -> bool:
+    def names_user(self) -> bool:
+        """Whether a user was named since it was stored: another one, or the same again."""
+        return self._named_user and SESSION_KEY in self
+
+    @property
+    def unnames_user(self) -> bool:
         """Whether a user was named in what is stored, and is no longer."""
         return SESSION_KEY in self._stored and SESSION_KEY not in self
 
@@ -85,7 +90,7 @@ class SessionCache(RequestMapping):
     def stored(self, changes: Changes, found: Mapping[str, bytes]) -> None:
         """Go on from *found*, which *changes* are part of now."""
         self._data.rebase(changes, found)
-        self._stored, self.named_user = found, False
+        self._stored, self._named_user = found, False
 
 
 def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes]) -> SessionCache:

@@ -66,8 +66,7 @@ class StoreState(SessionBase):
         data = self._data
         if data is not None and SESSION_KEY in data:
             return check_user_id(data[SESSION_KEY])
-        unnamed = isinstance(data, SessionCache) and data.unnamed_user
-        return None if self.current is None or unnamed else self.current.user_id
+        return None if self.current is None or self._signs_out() else self.current.user_id
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -95,7 +94,7 @@ class StoreState(SessionBase):
     def leaves_nothing(self) -> bool:
         """Whether all data of a signed-in session was removed: what many applications sign out with."""
         data = self._data
-        return isinstance(data, SessionCache) and data.unnamed_user and not data
+        return isinstance(data, SessionCache) and data.unnames_user and not data
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
@@ -119,24 +118,24 @@ class StoreState(SessionBase):
 
     def _signs_in(self) -> bool:
         """Whether a user is named anew; the same one again is a sign-in, too."""
-        data, user_id = self._data, self.user_id
-        named = isinstance(data, SessionCache) and data.named_user
-        return user_id is not None and (named or self.current is None or user_id != self.current.user_id)
+        data = self._data
+        if self.current is not None and isinstance(data, SessionCache):
+            return data.names_user
+        user_id = self.user_id
+        return user_id is not None and (self.current is None or user_id != self.current.user_id)
 
     def _signs_out(self) -> bool:
-        return self.user_id is None and self.current is not None and self.current.user_id is not None
+        """Whether the user is named no longer."""
+        data, current = self._data, self.current
+        return isinstance(data, SessionCache) and data.unnames_user and current is not None and bool(current.user_id)
 
     def _next_key(self) -> str | None:
         """Choose the token that the session is to have, if it needs another than it has."""
-        if self._data is None:
+        if self._data is None or not (self._cycled or self._signs_in() or self._signs_out()):
             return None
         user_id = self.user_id
-        if self.current is None:
-            needed = self._cycled or user_id is not None
-        else:
-            moves = self.in_request or not _fits(self._session_key, user_id)
-            needed = self._cycled or self._signs_out() or (moves and self._signs_in())
-        if not needed:
+        same = self.current is not None and not self._cycled and not self._signs_out()
+        if same and not self.in_request and _fits(self._session_key, user_id):
             return None
         if not _fits(self._new_key, user_id):
             beside = None if self.current is None else self.current.session_id

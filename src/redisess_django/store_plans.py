@@ -132,7 +132,12 @@ class StorePlans(StoreState):
             return current.touched(reply)
 
         stored: bool = yield manager().plan_store(
-            current.session_id, changes, ttl=lifetime.ttl, deadline=lifetime.deadline, touch=True, decode=decode
+            current.session_id,
+            changes,
+            ttl=lifetime.ttl,
+            deadline=lifetime.deadline,
+            touch=not self.in_request,  # there it was touched when it was loaded
+            decode=decode,
         )
         if not stored:
             raise SessionGone(current.session_id)
