@@ -165,9 +165,8 @@ class _Ending:
     def finish(self) -> HttpResponseBase:
         """Write the headers."""
         response, store = self.response, self.store
-        sent = self.saves and not self.signs_out
-        signed_out = getattr(store, "flushed", False) and not sent
-        key = store.session_key if sent else None
+        key: str | None = store.session_key if self.saves else None
+        signed_out = key is None and getattr(store, "flushed", False)
         if key is not None and not self.by_header:
             self._set_cookie(key)
         elif signed_out and settings.SESSION_COOKIE_NAME in self.request.COOKIES and not self.by_header:

@@ -6,16 +6,14 @@ and the user are found in `state`, what is asked of Redis is planned in `store_p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from redisess_core.tokens import session_id_of
 from redisess_django import migrate
 from redisess_django.conf import async_manager, manager
+from redisess_django.data import SessionCache
 from redisess_django.state import is_token
 from redisess_django.store_plans import StorePlans
-
-if TYPE_CHECKING:
-    from redisess_django.data import SessionCache
 
 
 class SessionStore(StorePlans):
@@ -41,9 +39,23 @@ class SessionStore(StorePlans):
             return _as_dict(await migrate.atake_over(self, key) or found)
         return _as_dict(found)
 
+    def _get_session(self, no_load: bool = False) -> Any:
+        self.accessed = True
+        if self._data is None:
+            self._session_cache = SessionCache({}) if no_load or self._session_key is None else self.load()
+        return self._session_cache
+
+    async def _aget_session(self, no_load: bool = False) -> Any:
+        self.accessed = True
+        if self._data is None:
+            self._session_cache = SessionCache({}) if no_load or self._session_key is None else await self.aload()
+        return self._session_cache
+
+    _session = property(_get_session)  # Django's is of its own method, and would begin with a dict
+
     def open(self) -> None:
         """Load the data at a request's start, which does not count as an access by the view."""
-        self._session_cache: Any = self.load()
+        self._session_cache = self.load()
 
     async def aopen(self) -> None:  # noqa: D102
         self._session_cache = await self.aload()

@@ -34,6 +34,7 @@ class StoreState(SessionBase):
     _modified = False
     _cycled = False
     _new_key: str | None = None
+    _session_cache: Any  # the data, once it was loaded or put together
     _fields: Mapping[str, Any] = MappingProxyType({})  # that were set
 
     def __repr__(self) -> str:

@@ -113,7 +113,8 @@ class StorePlans(StoreState):
         current, key, lifetime = self.current, self._next_key(), self._lifetime(changes)
         if lifetime.over:
             yield from self._letting_expire()
-        elif current is None:
+            return
+        if current is None:
             yield from self._creating(key or manager().new_token(None), changes, lifetime)
         elif key is not None or self._signs_in():
             yield from self._rotating(current, key or self._session_key or "", changes, lifetime)
@@ -166,15 +167,14 @@ class StorePlans(StoreState):
         self._note(EventKind.ROTATED, current, rotated.session_id)
 
     def _letting_expire(self) -> Steps[None]:
-        """Store nothing: what was to be stored is over already."""
+        """Store nothing: what was to be stored is over already; what was stored before ends."""
         current = self.current
-        if current is None:
-            self._session_key = manager().new_token(None)
-            return
-        killed: bool = yield manager().plan_kill(current.session_id, reason=EventReason.IDLE)
-        current.mark_gone()
-        if killed:
-            self._note(EventKind.KILLED, current)
+        if current is not None:
+            killed: bool = yield manager().plan_kill(current.session_id, reason=EventReason.IDLE)
+            if killed:
+                self._note(EventKind.KILLED, current)
+        self._begin_anew()
+        self.flushed = True
 
     def _lifetime(self, changes: Changes) -> Lifetime:
         """Say how long the session is to live, where it begins now, or that has changed."""
