@@ -1,0 +1,1 @@
+"""What `manage.py` finds here: the commands, and what they share."""

@@ -1,0 +1,29 @@
+"""`manage.py redisess_users`: list who is signed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redisess_django.conf import manager
+from redisess_django.management.command import SessionsCommand, add_list_options, named
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(SessionsCommand):
+    """List users with a live session."""
+
+    help = "List users with a live session, most recently active first: id, username."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take what every list takes."""
+        add_list_options(parser)
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """List them."""
+        for user_id, username in named(manager().get_all_users(options["active"]), lambda user_id: user_id):
+            if options["json"]:
+                self.write_json(user_id=user_id, username=username)
+            else:
+                self.write_row(user_id, username)
