@@ -53,12 +53,22 @@ def make_store(colour: str, run: Run, key: str | None = None, kind: Any = Sessio
     return kind(key) if colour == "blocking" else AwaitedStore(kind(key), run)
 
 
+class OwnCookieClient(AsyncClient):
+    """One that sends no cookies of its own beside a `Cookie` header that it is given, as the blocking client does."""
+
+    def _base_scope(self, **request: Any) -> Any:
+        scope = super()._base_scope(**request)
+        given, own = scope["headers"][:-1], scope["headers"][-1]
+        scope["headers"] = given if any(name == b"cookie" for name, _ in given) else [*given, own]
+        return scope
+
+
 class Browser:
     """A client of one colour: `get("me")` visits the page of that colour, over WSGI or over ASGI."""
 
     def __init__(self, colour: str, **extra: Any) -> None:
         self.blocking = colour == "blocking"
-        self.client: Any = Client(**extra) if self.blocking else AsyncClient(**extra)
+        self.client: Any = Client(**extra) if self.blocking else OwnCookieClient(**extra)
         self.client.raise_request_exception = False
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, **extra: Any) -> Any:
