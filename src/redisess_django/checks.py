@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
 from redisess_core.web import CookiePolicy
-from redisess_django.conf import given, manager
+from redisess_django.conf import manager
 from redisess_django.middleware import SessionMiddleware
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ def connect() -> None:
 
 def _of_redisess() -> Iterator[CheckMessage]:
     try:
-        given()
         manager()
     except ImproperlyConfigured as error:
         yield Error(str(error), id="redisess.E001")

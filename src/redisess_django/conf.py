@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -27,30 +27,38 @@ DJANGO_OPTIONS: Final = (
 )
 """Options that no other adapter has."""
 
-_KNOWN: Final = {option.name.upper(): option for option in (*OPTIONS, *DJANGO_OPTIONS)}
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    **{option.name.upper(): option.default for option in (*OPTIONS, *DJANGO_OPTIONS)},
+    "TTL": None,  # it is what Django calls SESSION_COOKIE_AGE
+}
 _NOTHING: Final[dict[str, Any]] = {}
-_checked: Final[list[dict[str, Any]]] = []  # the dictionary that was found right last: it is asked for often
 _made: Final[dict[type, Any]] = {}
 _making: Final = Lock()
+_read: tuple[object, Mapping[str, Any]] = (None, {})  # the dictionary that was read last, and what it says
+
+
+def options() -> Mapping[str, Any]:
+    """Return what `REDISESS` says of every option; raises `ImproperlyConfigured` for an unknown one."""
+    found: dict[str, Any] = getattr(settings, "REDISESS", _NOTHING)
+    known, said = _read
+    return said if known is found else _read_anew(found)
+
+
+def _read_anew(found: object) -> Mapping[str, Any]:
+    global _read  # noqa: PLW0603  it is asked for several times a request
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f"REDISESS: {type(found).__name__} given, a dictionary wanted")
+    given = cast("dict[str, Any]", found)
+    unknown = sorted(str(key) for key in given if key not in _DEFAULTS)
+    if unknown:
+        raise ImproperlyConfigured(f"REDISESS: {', '.join(unknown)} given; known are {', '.join(_DEFAULTS)}")
+    _read = given, {**_DEFAULTS, **given}
+    return _read[1]
 
 
 def option(name: str) -> Any:
-    """Return what `REDISESS` says of the option, or its default."""
-    return given().get(name, None if name == "TTL" else _KNOWN[name].default)
-
-
-def given() -> Mapping[str, Any]:
-    """Return the dictionary `REDISESS`; raises `ImproperlyConfigured` for what is none, and for an unknown key."""
-    found: dict[str, Any] = getattr(settings, "REDISESS", _NOTHING)
-    if any(found is checked for checked in _checked):
-        return found
-    if not isinstance(found, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # it is the project's
-        raise ImproperlyConfigured(f"REDISESS: {type(found).__name__} given, a dictionary wanted")
-    unknown = sorted(str(key) for key in found if key not in _KNOWN)
-    if unknown:
-        raise ImproperlyConfigured(f"REDISESS: {', '.join(unknown)} given; known are {', '.join(_KNOWN)}")
-    _checked[:] = [found]
-    return found
+    """Return what `REDISESS` says of one option."""
+    return options()[name]
 
 
 def manager() -> SessionManager:

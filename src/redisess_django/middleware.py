@@ -23,6 +23,7 @@ from django.utils.http import http_date
 
 from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.web import (
+    Found,
     Source,
     Transport,
     cache_control_for_token,
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from redisess_core import RedisessError, SessionManager
-    from redisess_core.web import Found
 
-_FOUND: Final = "redisess.found"  # its place in a request's META
+_FOUND: Final = "redisess.found"  # its place in a request's META, where a token is not shown
+_NOTHING_FOUND: Final = Found(None, Source.NONE, cookie_present=False), ("Cookie",)
 _INTERRUPTED: Final = (
     "The request's session was deleted before the request completed. "
     "The user may have logged out in a concurrent request, for example."
@@ -123,11 +124,12 @@ class SessionMiddleware(DjangosMiddleware):
         return None
 
     def _begin(self, request: HttpRequest) -> Any:
-        found = _find(request)
-        request.META[_FOUND] = found
+        transport = _transport()
+        found = _find(request, transport)
+        request.META[_FOUND] = found, transport.vary(found.source)
         key = found.token
-        if key is None and is_former(former := request.COOKIES.get(settings.SESSION_COOKIE_NAME)):
-            key = former
+        if key is None and option("MIGRATE_FROM"):
+            key = Transport(is_former, settings.SESSION_COOKIE_NAME, None).find(wsgi_headers(request.META)).token
         store: Any = self.SessionStore(key)
         store.in_request = True
         store.ip, store.user_agent = request.META.get("REMOTE_ADDR"), request.META.get("HTTP_USER_AGENT")
@@ -153,8 +155,8 @@ class _Ending:
 
     def __init__(self, request: HttpRequest, response: HttpResponseBase, store: Any) -> None:
         self.request, self.response, self.store = request, response, store
-        self.found: Found | None = request.META.get(_FOUND)
-        self.accessed, self.token_before = store.accessed, self.found.token if self.found is not None else None
+        self.accessed = store.accessed
+        self.found, self.vary = request.META.get(_FOUND, _NOTHING_FOUND)
         wanted = (store.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500
         self.saves = wanted and not store.is_empty()
         self.signs_out = self.saves and getattr(store, "leaves_nothing", False)
@@ -165,8 +167,9 @@ class _Ending:
         response, store = self.response, self.store
         sent = self.saves and not self.signs_out
         signed_out = getattr(store, "flushed", False) and not sent
-        if sent and not self.by_header:
-            self._set_cookie()
+        key = store.session_key if sent else None
+        if key is not None and not self.by_header:
+            self._set_cookie(key)
         elif signed_out and settings.SESSION_COOKIE_NAME in self.request.COOKIES and not self.by_header:
             response.delete_cookie(
                 settings.SESSION_COOKIE_NAME,
@@ -176,20 +179,20 @@ class _Ending:
             )
         if self.accessed or settings.SESSION_COOKIE_NAME in response.cookies:
             self._add_vary()
-        if sent and store.session_key != self.token_before:
+        if key is not None and key != self.found.token:
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
         if signed_out and option("CLEAR_SITE_DATA"):
             response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
         return response
 
-    def _set_cookie(self) -> None:
+    def _set_cookie(self, key: str) -> None:
         max_age = expires = None
         if not self.store.get_expire_at_browser_close():
             max_age = self.store.get_expiry_age()
             expires = http_date(time.time() + max_age)
         self.response.set_cookie(
             settings.SESSION_COOKIE_NAME,
-            str(self.store.session_key),
+            key,
             max_age=max_age,
             expires=expires,
             domain=settings.SESSION_COOKIE_DOMAIN,
@@ -200,8 +203,7 @@ class _Ending:
         )
 
     def _add_vary(self) -> None:
-        names = _transport().vary(self.found.source if self.found is not None else Source.NONE)
-        self.response.headers["Vary"] = reduce(merge_vary, names, self.response.headers.get("Vary", ""))
+        self.response.headers["Vary"] = reduce(merge_vary, self.vary, self.response.headers.get("Vary", ""))
 
 
 def _transport() -> Transport:
@@ -213,14 +215,14 @@ def _transport_of(manager: SessionManager, cookie_name: str, header: str | None)
     return Transport(is_token_of(manager), cookie_name, header)
 
 
-def _find(request: HttpRequest) -> Found:
+def _find(request: HttpRequest, transport: Transport) -> Found:
     """Find the token as it was sent; or in `request.COOKIES`, where the application put one there itself."""
-    found = _transport().find(wsgi_headers(request.META))
+    found = transport.find(wsgi_headers(request.META))
     if found.token is None:
-        name = settings.SESSION_COOKIE_NAME
+        name = transport.cookie_name
         value = request.COOKIES.get(name)
         if value is not None and value != parse_cookie(request.META.get("HTTP_COOKIE", "")).get(name):
-            return _transport().find(lambda header: (f"{name}={value}",) if header == "Cookie" else ())
+            return transport.find(lambda header: (f"{name}={value}",) if header == "Cookie" else ())
     return found
 
 

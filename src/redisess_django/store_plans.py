@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from redisess_core.record import Changes
     from redisess_core.session_state import SessionState
 
+_log: Final = logging.getLogger("redisess")
 _SIGNAL_OF: Final = {
     EventKind.CREATED: signals.session_created,
     EventKind.ROTATED: signals.session_rotated,
@@ -70,7 +72,8 @@ class StorePlans(StoreState):
             data = self._session_cache = cache_of({} if data is None else data, self._stored_data())
         try:
             yield from self._storing(data, {**data.changes(), **manager().encode_declared(self._fields)})
-        except SessionGone:
+        except SessionGone as gone:
+            _log.warning("session %s ended before it was saved; what was changed is dropped", gone.session_id)
             raise UpdateError from None
         except SessionLimitReached:
             self._session_cache = SessionCache(self._stored_data())  # the sign-in is dropped, and what came with it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,22 +68,26 @@ if not settings.configured:
     django.setup()
 
 
-def migrate() -> None:
-    """Make the tables."""
+@contextmanager
+def database() -> Iterator[None]:
+    """Have the tables for a block; what is put into them goes at its end, and so does the connection."""
+    from django.contrib.auth.models import Group, User
+    from django.db import connections
+
+    _migrate()
+    try:
+        yield
+    finally:
+        for model in (User, Group):
+            model._base_manager.all()._raw_delete("default")
+        connections.close_all()
+
+
+@cache
+def _migrate() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-
-
-def empty() -> None:
-    """Remove what a test left in the database, and close what it opened."""
-    from django.contrib.auth import get_user_model
-    from django.contrib.auth.models import Group
-    from django.db import connections
-
-    for model in (get_user_model(), Group):
-        model._base_manager.all()._raw_delete("default")
-    connections.close_all()
 
 
 @contextmanager

@@ -13,16 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@pytest.fixture(scope="session")
-def _tables() -> None:
-    django_project.migrate()
-
-
 @pytest.fixture
-def database(_tables: None) -> Iterator[None]:
+def database() -> Iterator[None]:
     """The project's database, emptied after the test."""
-    yield
-    django_project.empty()
+    with django_project.database():
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from redisess_starlette import SESSION_ENDED
+from support import django_project  # first: it configures what the next ones need
+
+from django.conf import settings  # isort: skip
+from django.contrib.auth import get_user_model  # isort: skip
+from django.test import Client  # isort: skip
 
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -110,6 +115,35 @@ def test_the_starlette_page_does_what_it_says(redis_url):
             assert visitor.get("/private").status_code == 403
             visitor.headers["Authorization"] = script.headers["Authorization"]
             assert visitor.get("/private").text == "Only for ada"
+
+
+def test_the_django_page_does_what_it_says(redis_url):
+    with (
+        page_run(ROOT / "docs" / "django.md", redis_url) as module,
+        django_project.project(redis_url, additional_fields=["device"], ROOT_URLCONF=tuple(module["urlpatterns"])),
+        django_project.database(),
+    ):
+        get_user_model().objects.create_user("ada", password="secret")
+        laptop, phone = Client(headers={"User-Agent": "Firefox"}), Client()
+        assert phone.post("/devices/end-others").status_code == 401
+        laptop_id = laptop.get("/sign-in/ada").json()["id"]
+        phone_id = phone.get("/sign-in/ada").json()["id"]
+        devices = {each["id"]: each for each in laptop.get("/devices").json()["devices"]}
+        assert devices.keys() == {laptop_id, phone_id}
+        assert devices[laptop_id] == {"id": laptop_id, "device": "laptop", "browser": "Firefox"}
+        assert laptop.get("/active").json() == {"sessions": 2, "users": 1}
+        assert laptop.get(f"/devices/{phone_id}/end").json() == {"ended": True}
+        phone.get("/sign-in/ada")
+        assert laptop.get("/devices/end-others").json() == {"ended": 1}
+        answer = Client().post("/api/sign-in", {"name": "ada", "password": "secret"}, "application/json")
+        assert not answer.cookies.get("sessionid")
+        api = Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {answer.json()['token']}"})
+        assert api.post(f"/devices/{laptop_id}/end").json() == {"ended": True}
+        assert api.get("/throw-out/ada").json() == {"ended": 1}
+        assert {laptop_id, phone_id} <= set(module["seen"])
+        assert module["SESSION_ENGINE"] == settings.SESSION_ENGINE
+        assert set(module["MIDDLEWARE"]) == set(settings.MIDDLEWARE)
+        assert set(module["INSTALLED_APPS"]) <= set(settings.INSTALLED_APPS)
 
 
 def test_a_link_leads_to_a_page_and_a_heading():

@@ -14,6 +14,7 @@ import redis
 from doc_pages import names_in, rows_in, signature_of, signatures_in, text_of
 
 import redisess_core
+import redisess_django
 import redisess_flask
 import redisess_starlette.fastapi
 from redisess_core import EventKind, EventReason, RedisessError, SessionEvent, SessionManager
@@ -21,6 +22,7 @@ from redisess_core.operation import iteration, operation
 from redisess_core.operations import SessionOperations
 from redisess_core.session import SessionMethods, SessionState
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS, WEB_OPTIONS
+from redisess_django.conf import DJANGO_OPTIONS, option
 from redisess_flask import cli
 from redisess_starlette import RedisessMiddleware
 from redisess_starlette.state import ManagerOptions
@@ -100,6 +102,20 @@ def test_the_table_of_starlettes_options_is_the_middlewares_own_and_the_one_tabl
     own = {name: each.default for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
     assert {name: default for name, default in shown.items() if name in own} == own
     assert shown.keys() - own.keys() == ManagerOptions.__annotations__.keys()
+
+
+def test_the_table_of_djangos_settings_is_the_one_table_and_its_own():
+    rows = [row for row in rows_in(text_of("docs/django.md", "## Settings"))[1:] if len(row) == 3]
+    expected = [[f"`{each.name.upper()}`", f"`{each.default!r}`", each.meaning] for each in (*OPTIONS, *DJANGO_OPTIONS)]
+    ttl = expected.index(next(row for row in expected if row[0] == "`TTL`"))
+    expected[ttl] = next(row for row in rows if row[0] == "`TTL`")  # SESSION_COOKIE_AGE is Django's name for it
+    assert rows == expected
+    assert option("TTL") is None
+
+
+def test_every_public_name_of_the_django_adapter_is_on_its_page():
+    text = text_of("docs/django.md")
+    assert {name for name in redisess_django.__all__ if name not in text} == set()
 
 
 def test_every_public_name_of_the_starlette_adapter_is_on_its_page():
