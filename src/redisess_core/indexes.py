@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from redisess_core.config import check_time
 from redisess_core.events import EventReason
 from redisess_core.operation import (
     PAUSE,
@@ -17,6 +18,7 @@ from redisess_core.plans import SessionPlans, refuse_dead
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, until_done
+from redisess_core.tokens import RANDOM_PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,13 +115,42 @@ class IndexPlans(SessionPlans[S]):
         ]
         return sessions, (reply[2], reply[3])
 
-    def _recent(self, shard: ShardKeys, secs: float, after: Cursor, limit: int) -> Steps[list[S]]:
-        """Read the sessions of a shard, most recently accessed first, those after the cursor: *limit*, or all."""
+    def plan_recent(
+        self, secs: float, *, limit: int, after: tuple[float, str] | None, user_ids: Iterable[str] | None = None
+    ) -> Steps[list[S]]:
+        """Plan a page of the sessions of all, or of some users, most recently accessed first.
+
+        *after*: last access and id of the session before, be it of these users or not.
+        """
+        cursor = START
+        if after is not None:
+            last_access, session_id = after
+            if self._shard_of(session_id) is None:
+                raise ValueError("after: a str given that has not the form of a session id, a session's wanted")
+            cursor = repr(check_time("after", last_access)).encode(), session_id.encode()
+        if user_ids is None:
+            indexes = [(shard, shard.activity, "") for shard in self._shards]
+        else:
+            indexes = [((shard := self._user_shard(user)), shard.user(user.encode()), user) for user in user_ids]
+        return _merged([self._recent(*index, secs, after=cursor, limit=limit) for index in indexes], limit)
+
+    def _recent(
+        self, shard: ShardKeys, index: bytes, user_id: str, secs: float, *, after: Cursor, limit: int
+    ) -> Steps[list[S]]:
+        """Read the sessions of an index, most recently accessed first, those after the cursor: *limit*, or all."""
         found: list[S] = []
         while True:
             page = min(limit - len(found), self._page)
-            args: tuple[Argument, ...] = (self.clock_argument(), secs, *after, page, self._ttl, *self._listed)
-            sessions, after = yield Operation(script("recent"), shard.indexes, args, self._listing)
+            args: tuple[Argument, ...] = (
+                self.clock_argument(),
+                user_id.encode(),
+                secs,
+                *after,
+                page,
+                self._ttl,
+                *self._listed,
+            )
+            sessions, after = yield Operation(script("recent"), (*shard.indexes, index), args, self._listing)
             found += sessions
             if after[1] == END or len(found) == limit:
                 return found
@@ -154,6 +185,17 @@ class IndexPlans(SessionPlans[S]):
             if reply[0] == b"done":
                 return ended
             yield PAUSE
+
+
+def _merged(plans: list[Steps[list[S]]], limit: int) -> Steps[list[S]]:
+    """Merge pages of several indexes, most recently accessed first, into one."""
+    pages: list[list[S]] = yield Together(plans)
+    found = sorted((session for page in pages for session in page), key=_recency, reverse=True)
+    return found[:limit]
+
+
+def _recency(session: SessionState) -> tuple[float, str]:
+    return session.last_access, session.session_id[RANDOM_PART:]
 
 
 def ranked(plans: list[Steps[dict[bytes, float]]]) -> Steps[list[str]]:

@@ -13,7 +13,6 @@ from redisess_core.config import (
     check_handle,
     check_seconds,
     check_several,
-    check_time,
     check_user_id,
 )
 from redisess_core.events import EventReason
@@ -25,7 +24,6 @@ from redisess_core.operation import (
     Page,
     Plan,
     Steps,
-    Together,
     iteration,
     operation,
 )
@@ -200,11 +198,7 @@ class SessionOperations(IndexPlans[S]):
         In slices of at most 50, each atomic, with a pause as long as the slice between them.
         """
         user = check_user_id(user_id)
-        kept = [] if keep is None else check_several("keep", keep)
-        for session_id in kept:
-            if self._shard_of(check_handle("keep", session_id)) is None:
-                raise ValueError("keep: a str given that has not the form of a session id, session ids wanted")
-        return self.plan_kill_user(user, keep=kept)
+        return self.plan_kill_user(user, keep=self._kept(keep))
 
     # The namespace
 
@@ -246,20 +240,7 @@ class SessionOperations(IndexPlans[S]):
         of each shard.
         """
         secs, limit = check_seconds("secs", secs), check_count("limit", limit)
-        cursor = START
-        if after is not None:
-            last_access, session_id = after
-            if self._shard_of(session_id) is None:
-                raise ValueError("after: a str given that has not the form of a session id, a session's wanted")
-            cursor = repr(check_time("after", last_access)).encode(), session_id.encode()
-
-        def steps() -> Steps[list[S]]:
-            plans = [self._recent(shard, secs, cursor, limit) for shard in self._shards]
-            pages: list[list[S]] = yield Together(plans)
-            found = sorted((session for page in pages for session in page), key=_recency, reverse=True)
-            return found[:limit]
-
-        return steps()
+        return self.plan_recent(secs, limit=limit, after=after)
 
     @iteration
     def iter_sessions(self, secs: float = 0) -> Iteration[S]:
@@ -302,11 +283,12 @@ class SessionOperations(IndexPlans[S]):
         return steps()
 
     @operation
-    def kill_all(self) -> Steps[int]:
-        """End every session of this namespace that was created before the call; return how many.
+    def kill_all(self, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
+        """End the sessions of this namespace that were created before the call; return how many.
 
-        In slices of at most 50, each atomic, with a pause as long as the slice between them.
+        *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between them.
         """
+        kept = self._kept(keep)
 
         def steps() -> Steps[int]:
             called = b""  # the first slice says when, but for all shards it has to be the same time
@@ -315,7 +297,7 @@ class SessionOperations(IndexPlans[S]):
             ended, again = 0, False
             while True:
                 plans = [
-                    self._kill_many(shard, shard.activity, "", reason=EventReason.ALL_KILLED, called=called)
+                    self._kill_many(shard, shard.activity, "", reason=EventReason.ALL_KILLED, keep=kept, called=called)
                     for shard in self._shards
                 ]
                 found = yield from summed(plans)
@@ -348,15 +330,18 @@ class SessionOperations(IndexPlans[S]):
             return nothing(float(self.clock()))
         return Operation(script("now"), self._shards[0].indexes, ("",), float)
 
+    def _kept(self, keep: str | Iterable[str] | None) -> list[str]:
+        kept = [] if keep is None else check_several("keep", keep)
+        for session_id in kept:
+            if self._shard_of(check_handle("keep", session_id)) is None:
+                raise ValueError("keep: a str given that has not the form of a session id, session ids wanted")
+        return kept
+
     # For sessions and the web layer
 
     def planned(self, name: str, *args: Any, **kwargs: Any) -> Plan[Any]:
         """Plan an operation by its name, to take it as a step of another plan."""
         return cast("Plan[Any]", vars(SessionOperations)[name].plan(self, *args, **kwargs))
-
-
-def _recency(session: SessionState) -> tuple[float, str]:
-    return session.last_access, session.session_id[tokens.RANDOM_PART :]
 
 
 def reserved_names() -> frozenset[str]:

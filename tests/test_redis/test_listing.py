@@ -10,6 +10,11 @@ def many(make_manager, clock, request):
     return make_manager(clock=clock, shards=request.param)
 
 
+def run(manager, **options):
+    """Run the plan of a page, which the Django admin lists some users' sessions by."""
+    return manager.run(manager.plan_recent(**options))
+
+
 def pages(manager, **options):
     """Give the ids of every page, in the order of the pages."""
     found, after = [], None
@@ -105,3 +110,31 @@ def test_a_page_shows_what_is_known_of_a_session_and_touches_nothing(make_manage
 def test_bad_arguments_are_refused(manager, arguments, error, message):
     with pytest.raises(error, match=message):
         manager.list_sessions(**arguments)
+
+
+def test_a_page_of_some_users_holds_theirs_in_the_order_of_the_last_access(many, clock):
+    ids = create(many, clock, 60)
+    owners = {session_id: many.get(session_id, touch=False).user_id for session_id in ids}
+    theirs = [each for each in ids if owners[each] in {"user1", "user2", "user5"}]
+    found, after = [], None
+    while True:
+        page = run(many, secs=0, limit=7, after=after, user_ids=["user1", "user2", "user5", "nobody"])
+        found += page
+        if len(page) < 7:
+            break
+        after = (page[-1].last_access, page[-1].session_id)
+    assert [each.session_id for each in found] == theirs
+    assert {each.user_id for each in found} == {"user1", "user2", "user5"}
+    assert [each.session_id for each in run(many, secs=20, limit=100, after=None, user_ids=["user1"])] == [
+        each for each in ids[:20] if owners[each] == "user1"
+    ]
+    assert run(many, secs=0, limit=7, after=None, user_ids=[]) == []
+
+
+def test_a_page_of_a_user_goes_on_after_a_session_of_somebody_else(many, clock):
+    ids = create(many, clock, 30)
+    owners = {session_id: many.get(session_id, touch=False) for session_id in ids}
+    after = next(each for each in ids[5:] if owners[each].user_id is None)
+    page = run(many, secs=0, limit=100, after=(owners[after].last_access, after), user_ids=["user3"])
+    below = ids[ids.index(after) + 1 :]
+    assert [each.session_id for each in page] == [each for each in below if owners[each].user_id == "user3"]

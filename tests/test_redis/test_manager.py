@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -973,6 +974,27 @@ def test_kill_all_ends_every_session_of_its_namespace_only(make_manager, redis_c
     assert other.count() == 3
     assert redis_client.get("unrelated") == b"1"
     assert manager.kill_all() == 0
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_kill_all_leaves_alive_those_to_keep(make_manager, shards):
+    manager = make_manager(shards=shards)
+    sessions = ids([manager.create(f"user{each % 20}" if each % 3 else None) for each in range(120)])
+    kept = [sessions[each] for each in (0, 7, 50, 119)]
+    assert manager.kill_all(keep=kept) == 116
+    assert sorted(manager.get_all_sessions()) == sorted(kept)
+    assert manager.kill_all(keep=kept[1]) == 3
+    assert manager.get_all_sessions() == [kept[1]]
+    assert manager.kill_all(keep=[sessions[1]]) == 1
+
+
+@pytest.mark.parametrize("killing", ["kill_user", "kill_all"])
+def test_what_is_no_session_id_cannot_be_kept(manager, killing):
+    token = manager.create("ada").token
+    kill = partial(manager.kill_user, "ada") if killing == "kill_user" else manager.kill_all
+    with pytest.raises(ValueError, match="keep: a str given that has not the form of a session id"):
+        kill(keep=token)
+    assert manager.count() == 1
 
 
 def test_managers_of_one_namespace_share_their_sessions_and_others_never_meet(make_manager):

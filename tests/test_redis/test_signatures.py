@@ -34,7 +34,7 @@ MANAGER_METHODS = {
     "rotate": "session, *, user_id=Ellipsis, ttl=None, **fields",
     "kill": "session_id, *, user_id=None",
     "kill_user": "user_id, *, keep=None",
-    "kill_all": "",
+    "kill_all": "*, keep=None",
     "wipe": "",
     "now": "",
     "events": "",
