@@ -286,7 +286,7 @@ class SessionOperations(IndexPlans[S]):
     def kill_all(self, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
         """End the sessions of this namespace that were created before the call; return how many.
 
-        *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between them.
+        *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between.
         """
         kept = self._kept(keep)
 

@@ -52,10 +52,9 @@ def codec() -> Codec:
 class SessionCache(RequestMapping):
     """The data of a session as views see it, over what is stored; notices who signs in."""
 
-    def __init__(self, stored: Mapping[str, bytes]) -> None:
-        self._stored = stored
+    def __init__(self, stored: Mapping[str, bytes], owner: str | None = None) -> None:
         self._data = RequestData(stored, codec())
-        self._named_user = False
+        self._note(stored, owner)
 
     def _read(self) -> None:
         return
@@ -64,9 +63,11 @@ class SessionCache(RequestMapping):
         return
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._data.set(key, value)
         if key == SESSION_KEY:
+            if self.owner not in (None, str(value)):
+                self.clear()  # what another user's session held
             self._named_user = True
+        self._data.set(key, value)
 
     @property
     def names_user(self) -> bool:
@@ -87,10 +88,14 @@ class SessionCache(RequestMapping):
         """Return what differs from what is stored, as fields of the hash."""
         return self._data.changes()
 
-    def stored(self, changes: Changes, found: Mapping[str, bytes]) -> None:
+    def stored(self, changes: Changes, found: Mapping[str, bytes], owner: str | None) -> None:
         """Go on from *found*, which *changes* are part of now."""
         self._data.rebase(changes, found)
-        self._stored, self._named_user = found, False
+        self._note(found, owner)
+
+    def _note(self, stored: Mapping[str, bytes], owner: str | None) -> None:
+        self._stored, self._named_user = stored, False
+        self.owner = None if SESSION_KEY in stored else owner  # who signed in by another adapter
 
 
 def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes]) -> SessionCache:

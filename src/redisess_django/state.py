@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,9 @@ class StoreState(SessionBase):
         """Whose session it is: whom the data names, or who signed in by another adapter. None: anonymous."""
         data = self._data
         if data is not None and SESSION_KEY in data:
-            return check_user_id(data[SESSION_KEY])
+            with suppress(TypeError, ValueError):  # of what is none, save() raises that
+                return check_user_id(data[SESSION_KEY])
+            return None
         return None if self.current is None or self._signs_out() else self.current.user_id
 
     @property
@@ -125,6 +128,12 @@ class StoreState(SessionBase):
         user_id = self.user_id
         return user_id is not None and (self.current is None or user_id != self.current.user_id)
 
+    def _leaves_another(self) -> bool:
+        """Whether the session was that of another user, whom its data does not name: of another adapter."""
+        current, data = self.current, self._data
+        foreign = isinstance(data, SessionCache) and data.owner is not None
+        return foreign and current is not None and current.user_id != self.user_id
+
     def _signs_out(self) -> bool:
         """Whether the user is named no longer."""
         data, current = self._data, self.current
@@ -155,6 +164,9 @@ class StoreState(SessionBase):
 
     def _stored_data(self) -> Mapping[str, bytes]:
         return {} if self.current is None else data_of(self.current.stored_fields)
+
+    def _stored_user(self) -> str | None:
+        return None if self.current is None else self.current.user_id
 
     def _get_new_session_key(self) -> str:
         return manager().new_token(None)

@@ -6,9 +6,11 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from redisess_core import SessionGone, SessionLimitReached
+from redisess_core.config import check_user_id
 from redisess_core.events import EventKind, EventReason
 from redisess_core.plans import client_changes
 from redisess_core.tokens import session_id_of
@@ -52,7 +54,7 @@ class StorePlans(StoreState):
             self._session_key = None
         else:
             loaded(self)
-        return SessionCache(self._stored_data())
+        return SessionCache(self._stored_data(), self._stored_user())
 
     def beginning(self, key: str, data: SessionCache) -> Steps[SessionCache]:
         """Plan to store *data* as a new session under a key that was chosen for it."""
@@ -70,6 +72,8 @@ class StorePlans(StoreState):
         data = self._data
         if not isinstance(data, SessionCache):
             data = self._session_cache = cache_of({} if data is None else data, self._stored_data())
+        if SESSION_KEY in data:
+            check_user_id(data[SESSION_KEY])
         try:
             yield from self._storing(data, {**data.changes(), **manager().encode_declared(self._fields)})
         except SessionGone as gone:
@@ -120,7 +124,7 @@ class StorePlans(StoreState):
             yield from self._rotating(current, key or self._session_key or "", changes, lifetime)
         else:
             yield from self._updating(current, changes, lifetime)
-        data.stored(changes, self._stored_data())
+        data.stored(changes, self._stored_data(), self._stored_user())
         self._want_nothing()
 
     def _creating(self, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
@@ -149,12 +153,12 @@ class StorePlans(StoreState):
 
     def _rotating(self, current: SessionState, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
         """Store the session under another key, or as another user's; a new one where the user is named no longer."""
-        fresh = self._signs_out()
+        fresh = self._signs_out() or self._leaves_another()
         rotated: SessionState = yield from manager().plan_rotate(
             current,
             key,
             {
-                **(current.carried_fields if fresh else {}),
+                **(current.carried_fields if self._signs_out() else {}),
                 **changes,
                 **(self._client() if self._signs_in() else {}),
             },
