@@ -52,6 +52,8 @@ def codec() -> Codec:
 class SessionCache(RequestMapping):
     """The data of a session as views see it, over what is stored; notices who signs in."""
 
+    owner: str | None
+
     def __init__(self, stored: Mapping[str, bytes], owner: str | None = None) -> None:
         self._data = RequestData(stored, codec())
         self._note(stored, owner)
