@@ -134,6 +134,7 @@ def test_the_django_page_does_what_it_says(redis_url):
         assert laptop.get("/active").json() == {"sessions": 2, "users": 1}
         assert laptop.get(f"/devices/{phone_id}/end").json() == {"ended": True}
         phone.get("/sign-in/ada")
+        assert "Other devices" in laptop.get("/account/sessions/").content.decode()
         assert laptop.get("/devices/end-others").json() == {"ended": 1}
         answer = Client().post("/api/sign-in", {"name": "ada", "password": "secret"}, "application/json")
         assert not answer.cookies.get("sessionid")
