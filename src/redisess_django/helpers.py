@@ -68,6 +68,19 @@ async def alogout_others(request: HttpRequest) -> int:
     return await async_manager().run(_ending_others(await _asaved(request)))
 
 
+def logout_everywhere(request: HttpRequest) -> int:
+    """End all sessions of the current user, this one too, at once; return how many. Raises `SessionGone` as above.
+
+    The request goes on with an empty session, as after a sign-out.
+    """
+    return manager().run(_ending_all(_saved(request)))
+
+
+async def alogout_everywhere(request: HttpRequest) -> int:
+    """Do what `logout_everywhere` does."""
+    return await async_manager().run(_ending_all(await _asaved(request)))
+
+
 def _saved(request: HttpRequest) -> SessionStore:
     store = _store_of(request)
     store.get(SESSION_KEY)
@@ -108,3 +121,12 @@ def _ending_others(store: SessionStore) -> Steps[int]:
         return 0
     this = store.current.session_id
     return (yield from manager().plan_kill_user(store.current.user_id, keep=[this], acting=this))
+
+
+def _ending_all(store: SessionStore) -> Steps[int]:
+    if store.current is None or store.current.user_id is None:
+        return 0
+    this = store.current.session_id
+    ended: int = yield from manager().plan_kill_user(store.current.user_id, acting=this)
+    store.forget()
+    return ended

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-SITES = ["flask", "starlette"]
+SITES = ["flask", "starlette", "django"]
 
 
 @pytest.fixture(params=SITES)

@@ -14,11 +14,13 @@ from redisess_core import SessionGone
 from redisess_django import (
     aend_session,
     akill_user,
+    alogout_everywhere,
     alogout_others,
     asessions,
     end_session,
     helpers,
     kill_user,
+    logout_everywhere,
     logout_others,
     manager,
     session_required,
@@ -34,6 +36,10 @@ def devices(request):
 
 def others(request):
     return JsonResponse({"ended": logout_others(request)})
+
+
+def everywhere(request):
+    return JsonResponse({"ended": logout_everywhere(request)})
 
 
 def end(request, session_id):
@@ -67,6 +73,10 @@ async def aothers(request):
     return JsonResponse({"ended": await alogout_others(request)})
 
 
+async def aeverywhere(request):
+    return JsonResponse({"ended": await alogout_everywhere(request)})
+
+
 async def aend(request, session_id):
     return JsonResponse({"ended": await aend_session(request, session_id)})
 
@@ -94,6 +104,7 @@ async def afresh(request):
 ROUTES = [
     ("devices", devices, adevices),
     ("others", others, aothers),
+    ("everywhere", everywhere, aeverywhere),
     ("end/<session_id>", end, aend),
     ("end-user/<name>", end_user, aend_user),
     ("sign-in-alone/<name>", sign_in_alone, asign_in_alone),
@@ -158,6 +169,15 @@ def test_to_end_ones_own_session_is_to_sign_out(browser, ada):
     assert manager().count() == 0
 
 
+def test_to_sign_out_everywhere_ends_the_others_and_this_one(browser, ada):
+    here, there, bob = browser("ada"), browser("ada"), browser("bob")
+    assert here("everywhere").json() == {"ended": 2}
+    assert here.client.cookies["sessionid"].value == ""
+    assert [each("me").json()["user"] for each in (here, there, bob)] == [None, None, "bob"]
+    assert manager().count_for_user(ada.pk) == 0
+    assert browser()("everywhere").json() == {"ended": 0}
+
+
 def test_a_sign_in_that_ends_the_others_is_stored_first(browser, ada):
     browser("ada")
     browser("ada")
@@ -181,10 +201,10 @@ def test_who_was_signed_out_ends_nothing(site, ada):
     store.save()
     other = manager().create(str(ada.pk))
     manager().kill(store.session_id)
-    for call in (lambda: logout_others(request), lambda: end_session(request, other.session_id)):
+    for call in (logout_others, logout_everywhere, lambda request: end_session(request, other.session_id)):
         store.modified = False
         with pytest.raises(SessionGone):
-            call()
+            call(request)
     assert manager().exists(other.session_id)
 
 
