@@ -17,8 +17,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddleware
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import HttpResponse, parse_cookie
+from django.http import HttpResponse
 from django.template import TemplateDoesNotExist, loader
+from django.utils.functional import cached_property
 from django.utils.http import http_date
 
 from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
@@ -178,7 +179,7 @@ class _Ending:
             )
         if self.accessed or settings.SESSION_COOKIE_NAME in response.cookies:
             self._add_vary()
-        if key is not None and key != self.found.token:
+        if key is not None and not (self.by_header and key == self.found.token):
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
         if signed_out and option("CLEAR_SITE_DATA"):
             response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
@@ -220,9 +221,15 @@ def _find(request: HttpRequest, transport: Transport) -> Found:
     if found.token is None:
         name = transport.cookie_name
         value = request.COOKIES.get(name)
-        if value is not None and value != parse_cookie(request.META.get("HTTP_COOKIE", "")).get(name):
+        if value is not None and value != _as_sent(request).get(name):
             return transport.find(lambda header: (f"{name}={value}",) if header == "Cookie" else ())
     return found
+
+
+def _as_sent(request: HttpRequest) -> dict[str, str]:
+    """Return the request's cookies as Django read them, whatever became of `request.COOKIES` since."""
+    read = getattr(type(request), "COOKIES", None)
+    return cast("dict[str, str]", read.func(request)) if isinstance(read, cached_property) else {}
 
 
 def _refused(error: Exception) -> HttpResponseBase:
