@@ -17,7 +17,8 @@ _loaded: Final[ContextVar[weakref.ref[StoreState] | None]] = ContextVar("redises
 
 def loaded(store: StoreState) -> None:
     """Note that *store* was loaded."""
-    if _in_request() and current_session() is None:
+    known = _loaded.get()
+    if (known is None or known() is None) and _in_request():
         _loaded.set(weakref.ref(store))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import UpdateError
 
+from redisess_core import SessionGone
 from redisess_core.config import check_handle
 from redisess_core.steps import as_steps
 from redisess_django.conf import async_manager, manager
@@ -13,7 +16,7 @@ from redisess_django.sessions import SessionStore
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from django.http import HttpRequest
 
@@ -85,7 +88,8 @@ def _saved(request: HttpRequest) -> SessionStore:
     store = _store_of(request)
     store.get(SESSION_KEY)
     if store.modified:
-        store.save()
+        with _told_as_gone(store):
+            store.save()
     return store
 
 
@@ -93,8 +97,19 @@ async def _asaved(request: HttpRequest) -> SessionStore:
     store = _store_of(request)
     await store.aget(SESSION_KEY)
     if store.modified:
-        await store.asave()
+        with _told_as_gone(store):
+            await store.asave()
     return store
+
+
+@contextmanager
+def _told_as_gone(store: SessionStore) -> Generator[None]:
+    before = store.session_id
+    try:
+        yield
+    except UpdateError:
+        store.modified = False  # there is nothing to save to
+        raise SessionGone(before or "") from None
 
 
 def _store_of(request: HttpRequest) -> SessionStore:

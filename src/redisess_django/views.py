@@ -13,7 +13,6 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
-from django.contrib.sessions.backends.base import UpdateError
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import timezone
@@ -124,7 +123,7 @@ class EndSessionView(OwnSessionsView):
             return redirect(resolve_url(settings.LOGOUT_REDIRECT_URL or settings.LOGIN_URL))
         try:
             ended = bool(session_id) and end_session(request, session_id)
-        except (SessionGone, UpdateError):
+        except SessionGone:
             return self.to_list()
         _say(request, _("The session has ended.") if ended else _("That session had ended already."))
         return self.to_list()
@@ -145,8 +144,7 @@ class EndOthersView(OwnSessionsView):
             login(request, form.user)  # fresh from now on, and under a new key
         try:
             ended = logout_others(request)
-        except (SessionGone, UpdateError):
-            self.session.modified = False  # it ended meanwhile: there is nothing to save to
+        except SessionGone:
             return self.to_list()
         said = ngettext("%(count)d other session has ended.", "%(count)d other sessions have ended.", ended)
         _say(request, said % {"count": ended})

@@ -208,6 +208,21 @@ def test_who_was_signed_out_ends_nothing(site, ada):
     assert manager().exists(other.session_id)
 
 
+def test_who_was_signed_out_while_the_view_changed_the_session_ends_nothing_either(site, ada):
+    request = RequestFactory().get("/")
+    store = request.session = redisess_django.sessions.SessionStore()
+    store["_auth_user_id"] = str(ada.pk)
+    store.save()
+    other = manager().create(str(ada.pk))
+    manager().kill(store.session_id)
+    for call in (logout_others, logout_everywhere, lambda request: end_session(request, other.session_id)):
+        store["changed"] = True
+        with pytest.raises(SessionGone):
+            call(request)
+        assert not store.modified
+    assert manager().get_user_sessions(ada.pk) == [other.session_id]
+
+
 def test_a_session_of_another_engine_is_refused(site):
     request = RequestFactory().get("/")
     request.session = {}
