@@ -64,10 +64,11 @@ class OwnCookieClient(AsyncClient):
 
 
 class Browser:
-    """A client of one colour: `get("me")` visits the page of that colour, over WSGI or over ASGI."""
+    """A client of one colour: `get("me")` visits the page of that colour, or of *views*, over WSGI or over ASGI."""
 
-    def __init__(self, colour: str, **extra: Any) -> None:
+    def __init__(self, colour: str, *, views: str | None = None, **extra: Any) -> None:
         self.blocking = colour == "blocking"
+        self._folder = "/" if (views or colour) == "blocking" else "/async/"
         self.client: Any = Client(**extra) if self.blocking else OwnCookieClient(**extra)
         self.client.raise_request_exception = False
 
@@ -81,9 +82,11 @@ class Browser:
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **extra: Any) -> Any:
         """Send a request."""
+        path = path if path.startswith("/") else self._folder + path
+        visit = getattr(self.client, method)
         if self.blocking:
-            return getattr(self.client, method)(f"/{path}", headers=headers, **extra)
-        return asyncio.run(getattr(self.client, method)(f"/async/{path}", headers=headers, **extra))
+            return visit(path, headers=headers, **extra)
+        return asyncio.run(visit(path, headers=headers, **extra))
 
     @property
     def token(self) -> str | None:
