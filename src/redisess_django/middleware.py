@@ -24,7 +24,9 @@ from django.utils.http import http_date
 
 from redisess_core import SessionGone, SessionLimitReached, StoreUnavailable
 from redisess_core.web import (
+    CookieChange,
     Found,
+    Outcome,
     Source,
     Transport,
     cache_control_for_token,
@@ -158,8 +160,8 @@ class _Ending:
         self.request, self.response, self.store = request, response, store
         self.accessed = store.accessed
         self.found, self.vary = request.META.get(_FOUND, _NOTHING_FOUND)
-        wanted = (store.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500
-        self.saves = wanted and not store.is_empty()
+        rolls = settings.SESSION_SAVE_EVERY_REQUEST and "_session_cache" in vars(store)  # where it was opened
+        self.saves = (store.modified or rolls) and response.status_code < 500 and not store.is_empty()
         self.signs_out = self.saves and getattr(store, "leaves_nothing", False)
         self.by_header = getattr(store, "transport", None) == "header"
 
@@ -167,10 +169,10 @@ class _Ending:
         """Write the headers."""
         response, store = self.response, self.store
         key: str | None = store.session_key if self.saves else None
-        signed_out = key is None and getattr(store, "flushed", False)
+        signed_out = getattr(store, "flushed", False)
         if key is not None and not self.by_header:
             self._set_cookie(key)
-        elif signed_out and settings.SESSION_COOKIE_NAME in self.request.COOKIES and not self.by_header:
+        elif key is None and signed_out and settings.SESSION_COOKIE_NAME in self.request.COOKIES and not self.by_header:
             response.delete_cookie(
                 settings.SESSION_COOKIE_NAME,
                 path=settings.SESSION_COOKIE_PATH,
@@ -182,7 +184,8 @@ class _Ending:
         if key is not None and not (self.by_header and key == self.found.token):
             response.headers["Cache-Control"] = cache_control_for_token(response.headers.get("Cache-Control"))
         if signed_out and option("CLEAR_SITE_DATA"):
-            response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+            cookie = CookieChange.REMOVE if key is None else CookieChange.SET
+            response.headers["Clear-Site-Data"] = Outcome(cookie, signed_out=True).clear_site_data or ""
         return response
 
     def _set_cookie(self, key: str) -> None:
