@@ -1,0 +1,1 @@
+"""An app of the tests: users with UUIDs for keys and emails for names."""
