@@ -12,7 +12,7 @@ from redisess_core.tokens import session_id_of
 from redisess_django import migrate
 from redisess_django.conf import async_manager, manager
 from redisess_django.data import SessionCache
-from redisess_django.state import is_token
+from redisess_django.state import Key, is_token
 from redisess_django.store_plans import StorePlans
 
 
@@ -62,12 +62,12 @@ class SessionStore(StorePlans):
 
     def exists(self, session_key: str | None) -> bool:
         """Whether there is a live session of this key."""
-        return session_key is not None and is_token(session_key) and manager().exists(session_id_of(session_key))
+        session_key = Key(session_key or "")
+        return is_token(session_key) and manager().exists(session_id_of(session_key))
 
     async def aexists(self, session_key: str | None) -> bool:  # noqa: D102
-        if session_key is None or not is_token(session_key):
-            return False
-        return await async_manager().exists(session_id_of(session_key))
+        session_key = Key(session_key or "")
+        return is_token(session_key) and await async_manager().exists(session_id_of(session_key))
 
     def create(self) -> None:
         """Store what there is as a new session, with a new key."""
@@ -93,11 +93,11 @@ class SessionStore(StorePlans):
 
     def delete(self, session_key: str | None = None) -> None:
         """End the session of this key, or else this one, at once and for good."""
-        manager().run(self.deleting(session_key))
+        manager().run(self.deleting(session_key and Key(session_key)))
         self._tell()
 
     async def adelete(self, session_key: str | None = None) -> None:  # noqa: D102
-        await async_manager().run(self.deleting(session_key))
+        await async_manager().run(self.deleting(session_key and Key(session_key)))
         await self._atell()
 
     def flush(self) -> None:

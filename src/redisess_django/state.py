@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from redisess_core.web import TransportName
 
 
+class Key(str):
+    """A session key that shows nothing of itself in a repr: reports of errors print the variables of each frame."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<session key>"
+
+
 class StoreState(SessionBase):
     """What is known of a session, and what is wanted of it."""
 
@@ -44,7 +53,13 @@ class StoreState(SessionBase):
     @property
     def session_key(self) -> str | None:
         """The token; the new one as soon as the session needs another: after `cycle_key`, or for its user's shard."""
-        return self._next_key() or self._session_key
+        key = self._next_key() or self._session_key
+        return None if key is None else str(key)
+
+    def _set_session_key(self, value: str | None) -> None:
+        super()._set_session_key(Key(value) if value else None)
+
+    _session_key = property(SessionBase._get_session_key, _set_session_key)
 
     @property
     def session_id(self) -> str | None:
@@ -149,7 +164,7 @@ class StoreState(SessionBase):
             return None
         if not _fits(self._new_key, user_id):
             beside = None if self.current is None else self.current.session_id
-            self._new_key = manager().new_token(user_id, beside=beside)
+            self._new_key = Key(manager().new_token(user_id, beside=beside))
         return self._new_key
 
     def _want_nothing(self) -> None:
@@ -157,7 +172,8 @@ class StoreState(SessionBase):
 
     def _begin_anew(self) -> None:
         """Go on with the same data, to be stored as a new session."""
-        self._session_key = self.current = None
+        self._session_key = None  # pyright: ignore[reportIncompatibleMethodOverride]  # the property above
+        self.current = None
         self._cycled, self._new_key = False, None
         if isinstance(self._data, SessionCache):
             self._session_cache = cache_of(self._data, {})

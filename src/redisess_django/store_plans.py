@@ -20,7 +20,7 @@ from redisess_django.conf import manager, option
 from redisess_django.current import loaded
 from redisess_django.data import SessionCache, cache_of
 from redisess_django.expiry import EXPIRY, EXPIRY_FIELD, Lifetime, lifetime_of
-from redisess_django.state import StoreState, is_token, now
+from redisess_django.state import Key, StoreState, is_token, now
 
 if TYPE_CHECKING:
     from django.dispatch import Signal
@@ -87,7 +87,7 @@ class StorePlans(StoreState):
 
     def deleting(self, session_key: str | None) -> Steps[None]:
         """Plan the end of the session of this key, or else of this one."""
-        key = self._session_key if session_key is None else session_key
+        key = self._session_key if session_key is None else Key(session_key)
         if key is None or not is_token(key):
             return
         session_id, current = session_id_of(key), self.current
@@ -119,7 +119,7 @@ class StorePlans(StoreState):
             yield from self._letting_expire()
             return
         if current is None:
-            yield from self._creating(key or manager().new_token(None), changes, lifetime)
+            yield from self._creating(key or Key(manager().new_token(None)), changes, lifetime)
         elif key is not None or self._signs_in():
             yield from self._rotating(current, key or self._session_key or "", changes, lifetime)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,7 @@ AFTER_SESSIONS = [
 ]
 
 _folder = tempfile.TemporaryDirectory(prefix="redisess-django-")
+atexit.register(_folder.cleanup)
 
 if not settings.configured:
     settings.configure(

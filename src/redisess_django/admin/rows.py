@@ -18,7 +18,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from redisess_core.config import check_user_id
-from redisess_django.device import device_name
+from redisess_django.devices import device_name
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:

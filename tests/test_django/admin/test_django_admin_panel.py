@@ -146,6 +146,6 @@ def test_a_site_of_ones_own_with_users_of_ones_own_whose_keys_are_uuids(redis_ur
         "link": True,
         "found": ["grace@example.org"],
         "panel": True,
-        "log": "grace@example.org: 192.0.2.1",
+        "log": "grace@example.org: Unknown device, 192.0.2.1",
         "left": 1,
     }
