@@ -100,10 +100,11 @@ class SessionCache(RequestMapping):
         self.owner = None if SESSION_KEY in stored else owner  # who signed in by another adapter
 
 
-def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes]) -> SessionCache:
+def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes], owner: str | None = None) -> SessionCache:
     """Return *data* over what is stored: what of that it does not hold is deleted."""
     over = SessionCache(stored)
     for key in list(over):
         del over[key]
     over.update(data)
+    over.owner = None if SESSION_KEY in stored else owner  # last: it is what was put together that stays
     return over

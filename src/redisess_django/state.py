@@ -117,7 +117,7 @@ class StoreState(SessionBase):
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
-        self._session_cache = cache_of({}, self._stored_data())
+        self._session_cache = cache_of({}, self._stored_data(), self._stored_user())
         self.accessed = self._modified = True
 
     def forget(self) -> None:

@@ -71,7 +71,7 @@ class StorePlans(StoreState):
             yield from self._looking_first(self._session_key)
         data = self._data
         if not isinstance(data, SessionCache):
-            data = self._session_cache = cache_of({} if data is None else data, self._stored_data())
+            data = self._session_cache = cache_of(data or {}, self._stored_data(), self._stored_user())
         if SESSION_KEY in data:
             check_user_id(data[SESSION_KEY])
         try:
@@ -80,7 +80,9 @@ class StorePlans(StoreState):
             _log.warning("session %s ended before it was saved; what was changed is dropped", gone.session_id)
             raise UpdateError from None
         except SessionLimitReached:
-            self._session_cache = SessionCache(self._stored_data())  # the sign-in is dropped, and what came with it
+            self._session_cache = SessionCache(
+                self._stored_data(), self._stored_user()
+            )  # the sign-in is dropped, and what came with it
             self._want_nothing()
             self.modified = False
             raise
@@ -111,7 +113,7 @@ class StorePlans(StoreState):
         if self.current is None:
             self._session_key = key
             raise UpdateError
-        self._session_cache = found if data is None else cache_of(data, self._stored_data())
+        self._session_cache = found if data is None else cache_of(data, self._stored_data(), self._stored_user())
 
     def _storing(self, data: SessionCache, changes: Changes) -> Steps[None]:
         current, key, lifetime = self.current, self._next_key(), self._lifetime(changes)

@@ -255,3 +255,17 @@ def test_a_wrong_freshness_is_refused_when_the_view_is_made(given):
         session_required(**given)
     with pytest.raises(TypeError, match="int given"):
         session_required(60)
+
+
+def test_a_cleared_session_of_another_adapter_leaves_no_field_to_who_signs_in(set_up, ada):
+    set_up(additional_fields=["role"])
+    theirs = manager().create("theirs", role="admin", data={"secret": 1})
+    store = redisess_django.sessions.SessionStore(theirs.token)
+    store.in_request = True
+    store.load()
+    store.clear()
+    store["_auth_user_id"] = str(ada.pk)
+    store.save()
+    (session,) = manager().list_user_sessions(ada.pk)
+    assert session.role is None
+    assert manager().count() == 1
