@@ -1,4 +1,4 @@
-"""What a client is called in the pages, by its user agent."""
+"""What a client is called in the pages."""
 
 from __future__ import annotations
 
@@ -6,80 +6,22 @@ import pytest
 
 from redisess_django.devices import device_name
 
-CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-IPAD = IPHONE.replace("iPhone", "iPad")
-MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-ANDROID = f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36"
-WINDOWS = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36"
-LINUX = f"Mozilla/5.0 (X11; Linux x86_64) {CHROME} Safari/537.36"
+LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101"
 
 
 @pytest.mark.parametrize(
     ("user_agent", "name"),
     [
-        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0", "Firefox on Windows"),
-        ("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", "Firefox on Linux"),
-        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15) Gecko/20100101 Firefox/143.0", "Firefox on macOS"),
-        ("Mozilla/5.0 (Android 15; Mobile; rv:143.0) Gecko/143.0 Firefox/143.0", "Firefox on Android"),
-        (f"{IPHONE} FxiOS/143.0 Mobile/15E148 Safari/605.1.15", "Firefox on iPhone"),
-        (ANDROID, "Chrome on Android"),
-        (WINDOWS, "Chrome on Windows"),
-        (LINUX, "Chrome on Linux"),
-        (LINUX.replace("Linux x86_64", "CrOS x86_64 14541.0.0"), "Chrome on ChromeOS"),
-        (f"{IPAD} CriOS/140.0 Mobile/15E148 Safari/604.1", "Chrome on iPad"),
-        (LINUX.replace("Chrome/", "HeadlessChrome/"), "Headless Chrome on Linux"),
-        (LINUX.replace("Chrome/", "Ubuntu Chromium/140.0 Chrome/"), "Chromium on Linux"),
-        (f"{WINDOWS} Edg/140.0.0.0", "Edge on Windows"),
-        (f"{ANDROID} EdgA/140.0.0.0", "Edge on Android"),
-        (f"{WINDOWS} OPR/120.0.0.0", "Opera on Windows"),
-        (ANDROID.replace("Chrome/", "SamsungBrowser/28.0 Chrome/"), "Samsung Internet on Android"),
-        (f"{IPHONE} Version/18.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"),
-        (f"{MAC} Version/18.0 Safari/605.1.15", "Safari on macOS"),
-        ("Mozilla/5.0 (Windows NT 10.0; Trident/7.0; rv:11.0) like Gecko", "Internet Explorer on Windows"),
-    ],
-)
-def test_a_browser_is_called_by_its_name_and_its_system(user_agent, name):
-    assert device_name(user_agent) == name
-
-
-@pytest.mark.parametrize(
-    ("user_agent", "name"),
-    [
-        ("curl/8.5.0", "curl"),
-        ("python-requests/2.32.3", "python-requests"),
-        ("Go-http-client/1.1", "Go-http-client"),
-        ("my-app", "my-app"),
-        ("ShopApp 2.1 (build 7)", "ShopApp"),
+        (f"{LINUX} Firefox/143.0", "Firefox on Linux"),
+        (LINUX, "Unknown browser on Linux"),
         ("ShopApp/2.1 (iPhone; iOS 18.0)", "ShopApp on iPhone"),
-        ("Dalvik/2.1.0 (Linux; U; Android 15; Pixel 9)", "Dalvik on Android"),
-        ("Mozilla/5.0 (X11; Linux x86_64) Something/1.0", "Unknown browser on Linux"),
+        ("curl/8.5.0", "curl"),
+        ("Mozilla/5.0", "Unknown device"),
+        (None, "Unknown device"),
     ],
 )
-def test_another_program_is_called_by_its_first_product(user_agent, name):
+def test_a_client_is_called_by_its_program_and_its_system(user_agent, name):
     assert device_name(user_agent) == name
-
-
-@pytest.mark.parametrize(
-    "user_agent",
-    [
-        None,
-        "",
-        "  ",
-        "Mozilla/5.0",
-        "Mozilla/5.0 (compatible; SomeBot/1.0)",
-        "<script>alert(1)</script>",
-        '"><img src=x onerror=alert(1)>/1.0',
-        "\x1b[2J\x1b[H",
-        "\u202etxt.exe",
-        "\ufb01refox/1.0",
-        "a\nb/1.0",
-        "a" * 256,
-        "a" * 1_000_000,
-    ],
-)
-def test_what_says_nothing_or_is_no_name_is_unknown(user_agent):
-    assert device_name(user_agent) == "Unknown device"
 
 
 def test_the_names_can_be_translated(monkeypatch):
@@ -87,4 +29,4 @@ def test_the_names_can_be_translated(monkeypatch):
         "redisess_django.devices._",
         {"%(browser)s on %(system)s": "%(browser)s unter %(system)s", "Unknown browser": "Browser"}.get,
     )
-    assert device_name("Mozilla/5.0 (X11; Linux x86_64)") == "Browser unter Linux"
+    assert device_name(LINUX) == "Browser unter Linux"

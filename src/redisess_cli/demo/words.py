@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from redisess_core.web import device_of
+
 Kind = Literal["desktop", "phone", "terminal"]
 
-# The first mark that a user agent holds decides: most browsers also claim to be those further down.
-_BROWSERS: Final = (
-    ("Edg/", "Edge"),
-    ("EdgA/", "Edge"),
-    ("EdgiOS/", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Vivaldi/", "Vivaldi"),
-    ("YaBrowser/", "Yandex Browser"),
-    ("FxiOS/", "Firefox"),
-    ("Firefox/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("HeadlessChrome/", "Headless Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("MSIE ", "Internet Explorer"),
-    ("Trident/", "Internet Explorer"),
-)
-_SYSTEMS: Final = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("CrOS", "ChromeOS"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("Linux", "Linux"),
-)
 _PHONES: Final = ("iPhone", "iPad", "Android")
-_PROGRAM: Final = re.compile(r"([A-Za-z][\w.+-]{0,39})(?:/|$)")  # a product that says no more than its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +23,11 @@ class Client:
 
 def client(user_agent: str | None) -> Client:
     """Tell from a `User-Agent` which browser on which system, or which program, sent it."""
-    text = user_agent or ""
-    browser = _first(_BROWSERS, text)
-    system = _first(_SYSTEMS, text)
-    if browser is None and not text.startswith("Mozilla/"):
-        program = _PROGRAM.match(text)
-        return Client(program[1] if program else "Unknown program", "terminal")
-    name = browser or "Unknown browser"
-    return Client(f"{name} on {system}" if system else name, "phone" if system in _PHONES else "desktop")
+    device = device_of(user_agent)
+    name = device.program or ("Unknown browser" if device.browser else "Unknown program")
+    if device.system is None:
+        return Client(name, "desktop" if device.browser else "terminal")
+    return Client(f"{name} on {device.system}", "phone" if device.system in _PHONES else "desktop")
 
 
 def ago(seconds: float) -> str:
@@ -88,7 +58,3 @@ def iso(at: float) -> str:
 
 SHOWN: Final = (client, ago, date_and_time, iso)  # what the pages' templates say things with
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def _first(marks: tuple[tuple[str, str], ...], text: str) -> str | None:
-    return next((name for mark, name in marks if mark in text), None)

@@ -2,10 +2,12 @@
 
 The adapter finds the token (`transport`), makes an exchange and opens it (`exchange`), hands the view a session
 (`request_session`), closes the exchange, which stores what the view wanted (`exchange_plans`), and sends the headers
-that the outcome and the cookie policy give (`cookie`). What answers an error that reached no view is in `refusal`.
+that the outcome and the cookie policy give (`cookie`). What answers an error that reached no view is in `refusal`,
+what a client is called in `device`.
 """
 
 from redisess_core.web.cookie import CookiePolicy, SameSite, default_name
+from redisess_core.web.device import Device, device_of
 from redisess_core.web.exchange import (
     AsyncExchange,
     BlockingExchange,
@@ -38,6 +40,7 @@ __all__ = [
     "BlockingExchange",
     "CookieChange",
     "CookiePolicy",
+    "Device",
     "Exchange",
     "Found",
     "Happening",
@@ -52,6 +55,7 @@ __all__ = [
     "asgi_headers",
     "cache_control_for_token",
     "default_name",
+    "device_of",
     "is_token_of",
     "merge_vary",
     "refusal_of",
