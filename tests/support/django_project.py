@@ -72,17 +72,31 @@ if not settings.configured:
 
 @contextmanager
 def database() -> Iterator[None]:
-    """Have the tables for a block; what is put into them goes at its end, and so does the connection."""
-    from django.contrib.auth.models import Group, User
-    from django.db import connections
+    """Have the tables for a block; what is put into them goes at its end, and so do the connections of every thread."""
+    from django.apps import apps
+    from django.contrib.auth.models import Permission
+    from django.contrib.contenttypes.models import ContentType
+    from django.db import connection, transaction
+    from django.db.backends.signals import connection_created
 
-    _migrate()
+    opened: list[Any] = []
+
+    def note(**created: Any) -> None:
+        opened.append(created["connection"])
+
+    connection_created.connect(note)
     try:
+        _migrate()
         yield
     finally:
-        for model in (User, Group):
-            model._base_manager.all()._raw_delete("default")
-        connections.close_all()
+        with transaction.atomic():  # SQLite looks at references in the end
+            for model in apps.get_models(include_auto_created=True):
+                if model._meta.managed and model not in (Permission, ContentType):
+                    model._base_manager.all()._raw_delete("default")
+        connection_created.disconnect(note)
+        for each in (connection, *opened):
+            each.inc_thread_sharing()  # of a thread that Django's client left
+            each.close()
 
 
 @cache
