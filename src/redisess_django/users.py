@@ -1,4 +1,8 @@
-"""What becomes of a user's sessions when the user does: on a new password, a deactivation, a deletion."""
+"""What becomes of a user's sessions when the user does: on a new password, a deactivation, a deletion.
+
+They end when that is committed: what is rolled back signs nobody out, and who signed in meanwhile, by what the database
+said until then, is signed out.
+"""
 
 from __future__ import annotations
 
@@ -31,26 +35,19 @@ def _saved(
     if raw or created or not isinstance(instance, get_user_model()):
         return
     if getattr(instance, "is_active", True) is False:
-        _end_now_and_on_commit(partial(_end_all, user_id_of(instance)), using)
+        transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
     elif option("END_ON_PASSWORD_CHANGE") and _password_changed(instance, update_fields):
-        _end_now_and_on_commit(partial(_end_others, user_id_of(instance)), using)
+        transaction.on_commit(partial(_end_others, user_id_of(instance)), using=using)
 
 
 def _deleted(*, instance: Any, using: str, **_: object) -> None:
     if isinstance(instance, get_user_model()):
-        _end_now_and_on_commit(partial(_end_all, user_id_of(instance)), using)
+        transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
 
 
 def _password_changed(user: Any, update_fields: frozenset[str] | None) -> bool:
     """Whether `set_password` was called since the last save; an upgrade of the hash is no change, and says so."""
     return getattr(user, "_password", None) is not None and (update_fields is None or "password" in update_fields)
-
-
-def _end_now_and_on_commit(end: Any, using: str) -> None:
-    """Call *end* now, and once more when others see the change: until then a sign-in still succeeds."""
-    end()
-    if transaction.get_connection(using).in_atomic_block:
-        transaction.on_commit(end, using=using)
 
 
 def _end_all(user_id: str) -> None:

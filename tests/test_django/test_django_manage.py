@@ -55,8 +55,8 @@ def test_sessions_are_listed(ada, bob, clock):
             f"{by_user[None].session_id}  -  3s  127.0.0.1  -",
         ]
     )
-    assert "bob" not in run("redisess_sessions", "ada")
-    assert "ada" not in run("redisess_sessions", "--active", 5)
+    assert " bob " not in run("redisess_sessions", "ada")
+    assert " ada " not in run("redisess_sessions", "--active", 5)
     assert run("redisess_sessions", "ada", "--active", 5) == ""
 
 

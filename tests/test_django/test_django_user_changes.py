@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model, update_session_auth_hash
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.test import Client
 from django.urls import path
@@ -180,3 +180,33 @@ def test_a_sign_in_between_the_change_and_its_commit_is_ended_too(set_up, ada):
         ada.save()
         manager().create(str(ada.pk))  # of a process that sees the old password
     assert manager().count_for_user(ada.pk) == 0
+
+
+class RolledBack(Exception):
+    pass
+
+
+@pytest.mark.parametrize("change", ["password", "activity", "existence"])
+def test_what_is_rolled_back_ends_nothing(set_up, ada, change):
+    set_up()
+    client = signed_in("ada")
+    with pytest.raises(RolledBack), transaction.atomic():
+        if change == "existence":
+            get_user_model().objects.get(pk=ada.pk).delete()
+        elif change == "password":
+            ada.set_password("other")
+        else:
+            ada.is_active = False
+        if change != "existence":
+            ada.save()
+        raise RolledBack
+    assert user_of(client) == "ada"
+
+
+def test_who_leaves_in_a_transaction_of_the_request_is_signed_out_by_its_end(site, monkeypatch, ada):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    client = signed_in("ada")
+    pk = ada.pk
+    assert client.get("/leave").status_code == 200
+    assert manager().count_for_user(pk) == 0
+    assert user_of(client) is None
