@@ -34,10 +34,12 @@ from redisess_core.web import (
     merge_vary,
     refusal_of,
     wsgi_headers,
+    wsgi_name,
 )
 from redisess_django.conf import manager, option
 from redisess_django.migrate import is_former
 from redisess_django.sessions import SessionStore
+from redisess_django.state import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
     from redisess_core import RedisessError, SessionManager
 
-_FOUND: Final = "redisess.found"  # its place in a request's META, where a token is not shown
+_FOUND: Final = "redisess.found"  # its place in a request's META
 _NOTHING_FOUND: Final = Found(None, Source.NONE, cookie_present=False), ("Cookie",)
 _INTERRUPTED: Final = (
     "The request's session was deleted before the request completed. "
@@ -139,6 +141,8 @@ class SessionMiddleware(DjangosMiddleware):
         request.session = store
         if found.source is Source.HEADER:
             store.transport = "header"
+            name = wsgi_name(transport.header or "")
+            request.META[name] = Key(request.META[name])  # reports of errors show it
             cast("Any", request)._dont_enforce_csrf_checks = True  # as DRF does: no browser sends that by itself
         return store
 

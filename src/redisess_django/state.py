@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Key(str):
-    """A session key that shows nothing of itself in a repr: reports of errors print the variables of each frame."""
+    """A session key that shows nothing of itself in a repr: reports of errors print the variables of each frame.
+
+    The same for the value of a header that holds one.
+    """
 
     __slots__ = ()
 

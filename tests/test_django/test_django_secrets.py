@@ -178,6 +178,29 @@ def test_no_token_is_written_anywhere(
             assert token[3:] not in everything, place
 
 
+@pytest.mark.parametrize("header", ["Authorization", "X-Session"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_report_to_administrators_does_not_show_the_header(set_up, ada, colour, header, debug):
+    set_up(ROOT_URLCONF=__name__, header=header, DEBUG=debug)
+    token = manager().create(str(ada.pk)).token
+    scheme = "Bearer " if header == "Authorization" else ""
+    reports = []
+
+    def report(request, **_):
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        reports.extend([reporter.get_traceback_text(), reporter.get_traceback_html()])
+
+    got_request_exception.connect(report)
+    try:
+        assert Browser(colour).get("fail", {header: scheme + token}).status_code == 500
+    finally:
+        got_request_exception.disconnect(report)
+    assert len(reports) == 2
+    for each in reports:
+        assert "HTTP_" + header.upper().replace("-", "_") in each
+        assert token not in each
+
+
 def test_events_tell_handles(set_up, ada, colour):
     set_up(ROOT_URLCONF=__name__)
     browser = Browser(colour)

@@ -27,6 +27,7 @@ from redisess_core.web.transport import (
     cache_control_for_token,
     merge_vary,
     wsgi_headers,
+    wsgi_name,
 )
 
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "merge_vary",
     "refusal_of",
     "wsgi_headers",
+    "wsgi_name",
 ]

@@ -116,11 +116,16 @@ class Transport:
         return value if self.is_token(value) else None
 
 
+def wsgi_name(name: str) -> str:
+    """Return what a header is called in a WSGI environ."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
 def wsgi_headers(environ: Mapping[str, Any]) -> HeaderValues:
     """Read headers out of a WSGI environ (Django's `request.META` is one), where each is a single string."""
 
     def values(name: str) -> Sequence[str]:
-        value = environ.get("HTTP_" + name.upper().replace("-", "_"))
+        value = environ.get(wsgi_name(name))
         return () if value is None else (value,)
 
     return values
