@@ -190,6 +190,7 @@ class _Ending:
         if signed_out and option("CLEAR_SITE_DATA"):
             cookie = CookieChange.REMOVE if key is None else CookieChange.SET
             response.headers["Clear-Site-Data"] = Outcome(cookie, signed_out=True).clear_site_data or ""
+        store.closed = response.streaming
         return response
 
     def _set_cookie(self, key: str) -> None:

@@ -112,13 +112,13 @@ class SessionStore(StorePlans):
     def cycle_key(self) -> None:
         """Give the session a new key; the old one is dead at once, under our middleware when that saves it."""
         self.keys()  # loaded now
-        self._cycled = self.modified = True
+        self.modified = self._cycled = True
         if not self.in_request:
             self.save()
 
     async def acycle_key(self) -> None:  # noqa: D102
         await self.akeys()
-        self._cycled = self.modified = True
+        self.modified = self._cycled = True
         if not self.in_request:
             await self.asave()
 

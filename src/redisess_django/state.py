@@ -13,6 +13,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from redisess_core.config import check_user_id
 from redisess_core.record import data_of
 from redisess_core.tokens import session_id_of, token_shard, user_shard
+from redisess_core.web.request_mapping import TOO_LATE
 from redisess_django.conf import manager
 from redisess_django.data import SessionCache, cache_of
 
@@ -43,6 +44,7 @@ class StoreState(SessionBase):
     ip: str | None = None
     user_agent: str | None = None
     flushed = False  # since it was made
+    closed = False  # its response has begun
     current: SessionState | None = None  # the session as it is stored
     _modified = False
     _cycled = False
@@ -78,6 +80,8 @@ class StoreState(SessionBase):
 
     @modified.setter
     def modified(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute there
+        if value and self.closed:
+            raise RuntimeError(TOO_LATE)
         self._modified = value
 
     @property
@@ -101,7 +105,7 @@ class StoreState(SessionBase):
         """Set additional fields, to be saved; `TypeError` for an undeclared one, or a value that cannot be stored."""
         manager().encode_declared(fields)
         self._fields = {**self._fields, **fields}
-        self._modified = True
+        self.modified = True
 
     def authenticated_within(self, secs: float) -> bool:
         """Whether the user signed in in the last *secs* seconds, this request included."""

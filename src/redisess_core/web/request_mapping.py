@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from redisess_core.web.request_data import RequestData
+
+TOO_LATE: Final = (
+    "the session was changed after its response began, where nothing can be sent to the client: "
+    "change it earlier, or store it earlier with save()"
+)
 
 
 class RequestMapping(MutableMapping[str, Any]):

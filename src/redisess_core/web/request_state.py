@@ -10,7 +10,7 @@ from redisess_core.config import UserId, check_seconds, check_user_id
 from redisess_core.record import Changes, data_of
 from redisess_core.tokens import session_id_of
 from redisess_core.web.request_data import RequestData
-from redisess_core.web.request_mapping import RequestMapping
+from redisess_core.web.request_mapping import TOO_LATE, RequestMapping
 
 if TYPE_CHECKING:
     from redisess_core.operations import SessionOperations
@@ -293,7 +293,4 @@ class RequestSessionState(RequestMapping):
     def _write(self) -> None:
         self._read()
         if self.closing or self.closed:
-            raise RuntimeError(
-                "the session was changed after its response began, where nothing can be sent to the client: "
-                "change it earlier, or store it earlier with save()"
-            )
+            raise RuntimeError(TOO_LATE)
