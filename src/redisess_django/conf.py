@@ -34,7 +34,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _NOTHING: Final[dict[str, Any]] = {}
 _made: Final[dict[type, Any]] = {}
 _making: Final = Lock()
-_read: tuple[object, Mapping[str, Any]] = (None, {})  # the dictionary that was read last, and what it says
+_read: tuple[object, Mapping[str, Any]] = (object(), {})  # the dictionary that was read last, and what it says
 
 
 def options() -> Mapping[str, Any]:

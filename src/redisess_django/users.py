@@ -6,16 +6,20 @@ said until then, is signed out.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
+from redisess_core import StoreUnavailable
 from redisess_django.conf import manager, option
 from redisess_django.current import current_session
+
+_log: Final = logging.getLogger("redisess")
 
 
 def connect() -> None:
@@ -51,7 +55,7 @@ def _password_changed(user: Any, update_fields: frozenset[str] | None) -> bool:
 
 
 def _end_all(user_id: str) -> None:
-    manager().kill_user(user_id)
+    _kill(user_id)
     store = current_session()
     if store is not None and store.user_id == user_id:
         store.forget()  # or what the view does next would be a write to a session that is gone
@@ -60,4 +64,12 @@ def _end_all(user_id: str) -> None:
 def _end_others(user_id: str) -> None:
     store = current_session()
     current = None if store is None else store.current
-    manager().kill_user(user_id, keep=None if current is None else current.session_id)
+    _kill(user_id, keep=None if current is None else current.session_id)
+
+
+def _kill(user_id: str, *, keep: str | None = None) -> None:
+    try:
+        manager().kill_user(user_id, keep=keep)
+    except StoreUnavailable:
+        _log.error("user %s changed, but the sessions to be ended live on: end them by redisess_kill_user", user_id)
+        raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -56,6 +58,16 @@ def test_what_is_wrong_or_not_safe_is_said(found, changed, check, says):
     messages = found(**changed)
     assert list(messages) == [check]
     assert says in messages[check]
+
+
+@pytest.mark.parametrize("given", [None, "redis://localhost", [("URL", "redis://localhost")]])
+def test_what_is_no_dictionary_is_said_from_the_first_look(given):
+    found = importlib.util.find_spec("redisess_django.conf")
+    conf = importlib.util.module_from_spec(found)
+    found.loader.exec_module(conf)
+    message = f"REDISESS: {type(given).__name__} given, a dictionary wanted"
+    with override_settings(REDISESS=given), pytest.raises(ImproperlyConfigured, match=message):
+        conf.options()
 
 
 def test_a_cookie_that_is_not_secure_is_nothing_to_a_developer(found):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -239,3 +243,28 @@ def test_what_goes_wrong_is_said_in_a_line(words, site, start_server):
     site(shards=0)
     with pytest.raises(CommandError, match="shards: "):
         run(*words)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_who_has_read_enough_of_a_list_may_go(words, redis_url, namespace):
+    for _ in range(500):  # more than a pipe takes
+        manager().create(None, user_agent="x" * 256)
+    program = (
+        "import sys; from django.core.management import execute_from_command_line;"
+        "from support.django_project import project\n"
+        "with project(sys.argv[1], namespace=sys.argv[2]): execute_from_command_line(['manage.py', *sys.argv[3:]])"
+    )
+    command_line = [sys.executable, "-c", program, redis_url, namespace, "redisess_sessions", *words]
+    with subprocess.Popen(
+        command_line,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert "BrokenPipe" not in running.stderr.read()
+    assert running.returncode == 1

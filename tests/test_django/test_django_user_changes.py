@@ -11,6 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.test import Client
 from django.urls import path
 
+from redisess_core import StoreUnavailable
 from redisess_django import manager
 from support.django_project import DJANGOS, OURS
 from support.django_site import urlpatterns as site_urls
@@ -213,3 +214,15 @@ def test_who_leaves_in_a_transaction_of_the_request_is_signed_out_by_its_end(sit
     assert client.get("/leave").status_code == 200
     assert manager().count_for_user(pk) == 0
     assert user_of(client) is None
+
+
+@pytest.mark.parametrize("change", [new_password, deactivate, delete])
+def test_what_could_not_be_ended_is_said_with_the_user(set_up, ada, start_server, caplog, change):
+    server = start_server()
+    set_up(server.url)
+    server.stop()
+    pk = ada.pk
+    with pytest.raises(StoreUnavailable):
+        change(ada)
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert f"user {pk} " in record.getMessage()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.apps import apps
@@ -30,9 +32,15 @@ class SessionsCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run it; what goes wrong outside of this program is said in a line."""
         try:
-            return super().execute(*args, **options)
+            output = super().execute(*args, **options)
+            self.stdout.flush()
+        except BrokenPipeError:  # who reads it has seen enough; what is still to be written at the exit goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
         except (RedisessError, ImproperlyConfigured, ValueError) as error:
             raise CommandError(str(error)) from error
+        else:
+            return output
 
     def write_row(self, *cells: str | None) -> None:
         """Write a line for people; a cell that holds nothing is a dash."""
