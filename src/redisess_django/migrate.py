@@ -2,7 +2,8 @@
 
 A session of that engine is taken over when its key is first seen: its data is stored under a token of ours, which the
 response sends, and in its place stays a mark that says where it went, for requests that were under way with the old
-key. The token follows from the old key by `SECRET_KEY`, so requests side by side come to the same one.
+key. The token follows from the old key by `SECRET_KEY`, so requests side by side come to the same one; but not of an
+anonymous session that is held in a signed cookie, for two visitors of the same second may have the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.signed_cookies import SessionStore as InCookies
 from django.utils.crypto import salted_hmac
 
 from redisess_core import tokens
@@ -42,7 +44,7 @@ def take_over(store: SessionStore, key: str) -> SessionCache | None:
         return None
     former = _former(key)
     data = dict(former.load())
-    taken = manager().run(_taking(store, key, data))
+    taken = manager().run(_taking(store, former, data))
     if _marked(former, store, data):
         former.save()
     return taken
@@ -54,7 +56,7 @@ async def atake_over(store: SessionStore, key: str) -> SessionCache | None:
         return None
     former = _former(key)
     data = dict(await former.aload())
-    taken = await async_manager().run(_taking(store, key, data))
+    taken = await async_manager().run(_taking(store, former, data))
     if _marked(former, store, data):
         await former.asave()
     return taken
@@ -65,8 +67,9 @@ def _former(key: str) -> SessionBase:
     return cast("SessionBase", engine.SessionStore(key))
 
 
-def _taking(store: SessionStore, key: str, data: Mapping[str, Any]) -> Steps[SessionCache | None]:
-    if not data:
+def _taking(store: SessionStore, former: SessionBase, data: Mapping[str, Any]) -> Steps[SessionCache | None]:
+    key = former.session_key
+    if not data or key is None:
         return None
     if _MOVED in data:
         store.continue_as(_token(key, data[_MOVED]))
@@ -74,8 +77,11 @@ def _taking(store: SessionStore, key: str, data: Mapping[str, Any]) -> Steps[Ses
         store.modified = store.current is not None  # its cookie has yet to be sent
         return found
     user_id = check_user_id(data[SESSION_KEY]) if SESSION_KEY in data else None
-    shard = tokens.user_shard((user_id or key).encode(), manager().shards)
-    return (yield from store.beginning(_token(key, shard), _storable(data)))
+    if user_id is None and isinstance(former, InCookies):
+        token = manager().new_token(None)
+    else:
+        token = _token(key, tokens.user_shard((user_id or key).encode(), manager().shards))
+    return (yield from store.beginning(token, _storable(data)))
 
 
 def _token(key: str, shard: int) -> str:

@@ -84,6 +84,10 @@ class StoreState(SessionBase):
             raise RuntimeError(TOO_LATE)
         self._modified = value
 
+    def is_empty(self) -> bool:
+        """Whether there is no key, and nothing to store: no data, no field, no key that was asked for."""
+        return not (self._cycled or self._fields) and super().is_empty()
+
     @property
     def user_id(self) -> str | None:
         """Whose session it is: whom the data names, or who signed in by another adapter. None: anonymous."""
@@ -131,6 +135,7 @@ class StoreState(SessionBase):
         """Go on with an empty session that has no key: this one has ended."""
         self.clear()
         self._begin_anew()
+        self._want_nothing()
         self.flushed = True
 
     def continue_as(self, key: str) -> None:

@@ -92,6 +92,23 @@ def saves(request):
     return JsonResponse({"key": request.session.session_key})
 
 
+def set_field(request):
+    request.session.set_fields(device="laptop")
+    if "leave" in request.GET:
+        request.session.flush()
+    return JsonResponse({})
+
+
+def cycle(request):
+    request.session.cycle_key()
+    return JsonResponse({"key": request.session.session_key})
+
+
+async def acycle(request):
+    await request.session.acycle_key()
+    return JsonResponse({"key": request.session.session_key})
+
+
 def no_session(request):
     del request.session
     return JsonResponse({})
@@ -150,6 +167,7 @@ SAME = [
     ("clear", clear),
     ("answer/<int:status>", answer),
     ("no-session", no_session),
+    ("set-field", set_field),
 ]
 ROUTES = [
     *((route, view, as_async(view)) for route, view in SAME),
@@ -158,6 +176,7 @@ ROUTES = [
     ("token/<name>", token, atoken),
     ("saves", saves, asaves),
     ("stream", stream, astream),
+    ("cycle", cycle, acycle),
 ]
 urlpatterns = [*site_urls, *(url for route in ROUTES for url in both(*route))]
 
@@ -206,6 +225,28 @@ def test_each_request_with_a_key_is_an_access(browser, clock):
         found = manager().get(session_id, touch=False)
         assert found.last_access == clock()
         assert found.expires == clock() + 14 * 24 * 3600
+
+
+def test_a_visitor_may_have_fields_and_no_data(make_site, browse):
+    make_site(additional_fields=["device"])
+    browser = browse()
+    browser.get("set-field")
+    assert manager().get(session_id_of(browser.token), touch=False).fields == {"device": "laptop"}
+
+
+def test_a_field_that_was_set_before_a_sign_out_goes_with_it(make_site, browse):
+    make_site(additional_fields=["device"])
+    browser = browse()
+    browser.get("sign-in/ada")
+    browser.get("set-field", data={"leave": 1})
+    assert browser.token is None
+    assert manager().count() == 0
+
+
+def test_a_visitor_may_ask_for_a_key(browser):
+    key = browser.get("cycle").json()["key"]
+    assert browser.token == key
+    assert manager().exists(session_id_of(key))
 
 
 def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(make_site, browse, clock):

@@ -64,6 +64,19 @@ def test_a_session_is_taken_over_at_first_sight(set_up, former_cookie, engine, m
     assert manager().count() == 1
 
 
+def test_visitors_whose_signed_cookies_are_the_same_get_a_session_each(set_up, database, middleware, shards):
+    set_up(SESSION_ENGINE=SIGNED, session_middleware=DJANGOS)
+    client = Client()
+    client.get("/put/banner/seen")
+    cookie = client.cookies["sessionid"].value
+    set_up(migrate_from=SIGNED, session_middleware=middleware, shards=shards)
+    (one, _), (other, _) = browser("blocking", cookie), browser("blocking", cookie)
+    one("put/address/elm-street")
+    other("put/cart/tea")
+    assert one("me").json()["data"] == {"banner": "seen", "address": "elm-street"}
+    assert other("me").json()["data"] == {"banner": "seen", "cart": "tea"}
+
+
 def test_requests_under_way_with_the_old_key_go_on_in_the_same_session(set_up, former_cookie, middleware, shards, ada):
     cookie = former_cookie()
     set_up(migrate_from=DB, session_middleware=middleware, shards=shards)
