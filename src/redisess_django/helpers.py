@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 
 from redisess_core import SessionGone
 from redisess_core.config import check_handle
 from redisess_core.steps import as_steps
 from redisess_django.conf import async_manager, manager
+from redisess_django.required import ahas_user, has_user
 from redisess_django.sessions import SessionStore
 from redisess_django.users import user_id_of
 
@@ -84,22 +84,21 @@ async def alogout_everywhere(request: HttpRequest) -> int:
     return await async_manager().run(_ending_all(await _asaved(request)))
 
 
-def _saved(request: HttpRequest) -> SessionStore:
-    store = _store_of(request)
-    store.get(SESSION_KEY)
+def _saved(request: HttpRequest) -> SessionStore | None:
+    """Save the request's session, and return it; None: nobody is signed in."""
+    store, signed_in = _store_of(request), has_user(request)
     if store.modified:
         with _told_as_gone(store):
             store.save()
-    return store
+    return store if signed_in else None
 
 
-async def _asaved(request: HttpRequest) -> SessionStore:
-    store = _store_of(request)
-    await store.aget(SESSION_KEY)
+async def _asaved(request: HttpRequest) -> SessionStore | None:
+    store, signed_in = _store_of(request), await ahas_user(request)
     if store.modified:
         with _told_as_gone(store):
             await store.asave()
-    return store
+    return store if signed_in else None
 
 
 @contextmanager
@@ -121,27 +120,29 @@ def _store_of(request: HttpRequest) -> SessionStore:
     return store
 
 
-def _ending(store: SessionStore, session_id: str) -> Steps[bool]:
+def _ending(store: SessionStore | None, session_id: str) -> Steps[bool]:
     check_handle("session_id", session_id)
-    if store.current is None or store.current.user_id is None:
+    current = None if store is None else store.current
+    if store is None or current is None or current.user_id is None:
         return False
-    ended: bool = yield from as_steps(manager().plan_kill_own(session_id, store.current))
-    if ended and session_id == store.current.session_id:
+    ended: bool = yield from as_steps(manager().plan_kill_own(session_id, current))
+    if ended and session_id == current.session_id:
         store.forget()
     return ended
 
 
-def _ending_others(store: SessionStore) -> Steps[int]:
-    if store.current is None or store.current.user_id is None:
+def _ending_others(store: SessionStore | None) -> Steps[int]:
+    current = None if store is None else store.current
+    if current is None or current.user_id is None:
         return 0
-    this = store.current.session_id
-    return (yield from manager().plan_kill_user(store.current.user_id, keep=[this], acting=this))
+    this = current.session_id
+    return (yield from manager().plan_kill_user(current.user_id, keep=[this], acting=this))
 
 
-def _ending_all(store: SessionStore) -> Steps[int]:
-    if store.current is None or store.current.user_id is None:
+def _ending_all(store: SessionStore | None) -> Steps[int]:
+    current = None if store is None else store.current
+    if store is None or current is None or current.user_id is None:
         return 0
-    this = store.current.session_id
-    ended: int = yield from manager().plan_kill_user(store.current.user_id, acting=this)
+    ended: int = yield from manager().plan_kill_user(current.user_id, acting=current.session_id)
     store.forget()
     return ended

@@ -109,7 +109,7 @@ class StoreState(SessionBase):
         """Set additional fields, to be saved; `TypeError` for an undeclared one, or a value that cannot be stored."""
         manager().encode_declared(fields)
         self._fields = {**self._fields, **fields}
-        self.modified = True
+        self.modified = True  # pyright: ignore[reportIncompatibleVariableOverride]  # the property above
 
     def authenticated_within(self, secs: float) -> bool:
         """Whether the user signed in in the last *secs* seconds, this request included."""

@@ -10,10 +10,11 @@ import logging
 from functools import partial
 from typing import Any, Final
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Model
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import class_prepared, post_delete, post_save, pre_save
 
 from redisess_core import StoreUnavailable
 from redisess_django.conf import manager, option
@@ -23,35 +24,55 @@ _log: Final = logging.getLogger("redisess")
 
 
 def connect() -> None:
-    """Follow the project's users, whichever class of theirs is saved."""
-    post_save.connect(_saved, dispatch_uid="redisess_django.users")
-    post_delete.connect(_deleted, dispatch_uid="redisess_django.users")
+    """Follow the project's users, and them alone: of what is followed, Django loads each row that it deletes."""
+    class_prepared.connect(_follow)
+    for model in apps.get_models():
+        _follow(model)
+
+
+def _follow(sender: Any, **_: object) -> None:
+    if issubclass(sender, get_user_model()):
+        pre_save.connect(_saving, sender)
+        post_save.connect(_saved, sender)
+        post_delete.connect(_deleted, sender)
 
 
 def user_id_of(user: Any) -> str:
-    """Return a user's id as it is in the session's data: of a model's instance by its key, else what is given."""
-    return str(user._meta.pk.value_to_string(user)) if isinstance(user, Model) else user
+    """Return a user's id as it is in the session's data: of a user of the database by the key, else what is given."""
+    if not isinstance(user, Model):
+        return user  # type: ignore[no-any-return]  # who takes it looks at it
+    if not isinstance(user, get_user_model()):
+        raise TypeError(f"user: {type(user).__name__} given, a user wanted, or the id of one")
+    return str(user._meta.pk.value_to_string(user))
 
 
-def _saved(
-    *, instance: Any, created: bool, raw: bool, using: str, update_fields: frozenset[str] | None, **_: object
-) -> None:
-    if raw or created or not isinstance(instance, get_user_model()):
-        return
-    if getattr(instance, "is_active", True) is False:
+def _saving(*, instance: Any, raw: bool, using: str, update_fields: frozenset[str] | None, **_: object) -> None:
+    """Keep, until it is saved, what the database holds of what is followed."""
+    model: Any = get_user_model()
+    columns = {field.attname for field in model._meta.concrete_fields}
+    followed = ("is_active", "password") if option("END_ON_PASSWORD_CHANGE") else ("is_active",)
+    names = [name for name in followed if name in columns and (update_fields is None or name in update_fields)]
+    instance._redisess_stored = {}
+    if names and not raw and not instance._state.adding:
+        instance._redisess_stored = model._base_manager.using(using).filter(pk=instance.pk).values(*names).first() or {}
+
+
+def _saved(*, instance: Any, using: str, update_fields: frozenset[str] | None, **_: object) -> None:
+    stored: dict[str, Any] = instance._redisess_stored
+    if stored.get("is_active") and not instance.is_active:
         transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
-    elif option("END_ON_PASSWORD_CHANGE") and _password_changed(instance, update_fields):
+    elif "password" in stored and stored["password"] != instance.password and not _is_upgrade(instance, update_fields):
         transaction.on_commit(partial(_end_others, user_id_of(instance)), using=using)
 
 
 def _deleted(*, instance: Any, using: str, **_: object) -> None:
-    if isinstance(instance, get_user_model()):
-        transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
+    transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
 
 
-def _password_changed(user: Any, update_fields: frozenset[str] | None) -> bool:
-    """Whether `set_password` was called since the last save; an upgrade of the hash is no change, and says so."""
-    return getattr(user, "_password", None) is not None and (update_fields is None or "password" in update_fields)
+def _is_upgrade(user: Any, update_fields: frozenset[str] | None) -> bool:
+    """Whether `check_password` renewed the hash, which is no change: it sets a password, and unsets what it was."""
+    unset = "_password" in user.__dict__ and user._password is None
+    return unset and update_fields == frozenset({"password"}) and user.has_usable_password()
 
 
 def _end_all(user_id: str) -> None:

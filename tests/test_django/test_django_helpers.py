@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 from django.contrib.auth import alogin, get_user_model, login
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 from django.http import JsonResponse
 from django.test import AsyncClient, Client, RequestFactory
+from django.views import View
 
 import redisess_django
 from redisess_core import SessionGone
@@ -99,6 +103,11 @@ async def arequired(request):
 @session_required(fresh=60)
 async def afresh(request):
     return JsonResponse({})
+
+
+class Page(View):
+    async def get(self, request):
+        return JsonResponse({})
 
 
 ROUTES = [
@@ -241,6 +250,46 @@ def test_only_who_is_signed_in_may_see_it(browser, clock):
     assert (here("required").status_code, here("fresh").status_code) == (200, 401)
     assert here("sign-in/ada").status_code == 200
     assert here("fresh").status_code == 200
+
+
+def new_hash(users):
+    users.update(password=make_password("other"))
+
+
+def deactivation(users):
+    users.update(is_active=False)
+
+
+def removal(users):
+    users._raw_delete("default")
+
+
+@pytest.mark.parametrize("change", [new_hash, deactivation, removal])
+def test_whom_django_refuses_is_not_signed_in(browser, ada, change):
+    here, there = browser("ada"), browser("ada")
+    other = manager().get_user_sessions(ada.pk)[1]
+    change(get_user_model().objects.filter(pk=ada.pk))  # of which no signal tells
+    assert [here("required").status_code, here("fresh").status_code] == [401, 401]
+    for browse in (here, there):
+        assert browse("others").json() == {"ended": 0}
+        assert browse(f"end/{other}").json() == {"ended": False}
+        assert browse("everywhere").json() == {"ended": 0}
+
+
+def test_a_view_that_is_an_async_class_is_guarded_too(set_up):
+    set_up()
+    request = RequestFactory().get("/")
+    request.session = redisess_django.sessions.SessionStore()
+    view = session_required(Page.as_view())
+    assert iscoroutinefunction(view)
+    assert asyncio.run(view(request)).status_code == 401
+
+
+@pytest.mark.parametrize("call", [kill_user, helpers.sessions])
+def test_who_is_no_user_is_refused(set_up, database, call):
+    set_up()
+    with pytest.raises(TypeError, match="user: Group given"):
+        call(Group.objects.create(name="staff"))
 
 
 def test_a_stranger_who_only_wrote_is_not_signed_in(browser):

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model, update_session_auth_hash
+from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
+from django.db.models.deletion import Collector
 from django.http import HttpRequest, JsonResponse
 from django.test import Client
 from django.urls import path
@@ -96,6 +99,36 @@ def test_a_new_password_outside_of_a_request_ends_all(site, ada):
     ada.set_password("other")
     ada.save()
     assert manager().count_for_user(ada.pk) == 0
+
+
+@pytest.mark.parametrize("fields", [None, ["password"]])
+def test_a_password_that_is_taken_away_or_written_as_a_hash_is_a_new_one(set_up, ada, fields):
+    set_up()
+    for change in (ada.set_unusable_password, lambda: setattr(ada, "password", make_password("other"))):
+        manager().create(str(ada.pk))
+        change()
+        ada.save(update_fields=fields)
+        assert manager().count_for_user(ada.pk) == 0
+
+
+def test_who_is_let_in_without_being_active_stays_signed_in(set_up, ada):
+    set_up(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"], ROOT_URLCONF=__name__)
+    ada.is_active = False
+    ada.save()
+    first, second = Client(), Client()
+    for client in (first, second):
+        client.get("/put/cart/tea")
+        assert client.login(username="ada", password="secret")
+    ada.refresh_from_db()
+    ada.first_name = "Ada"
+    ada.save()
+    assert [user_of(client) for client in (first, second)] == ["ada", "ada"]
+
+
+def test_what_is_no_user_is_deleted_as_fast_as_ever(set_up, ada):
+    set_up()
+    assert Collector(using="default").can_fast_delete(Session.objects.all())
+    assert not Collector(using="default").can_fast_delete(get_user_model().objects.all())
 
 
 def test_what_is_no_new_password_ends_nothing(site, ada, bob):
