@@ -74,7 +74,7 @@ def _taking(store: SessionStore, former: SessionBase, data: Mapping[str, Any]) -
     if _MOVED in data:
         store.continue_as(_token(key, data[_MOVED]))
         found = yield from store.loading()
-        store.modified = store.current is not None  # its cookie has yet to be sent
+        store.modified = store.state is not None  # its cookie has yet to be sent
         return found
     user_id = check_user_id(data[SESSION_KEY]) if SESSION_KEY in data else None
     if user_id is None and isinstance(former, InCookies):
@@ -101,8 +101,8 @@ def _storable(data: Mapping[str, Any]) -> SessionCache:
 
 def _marked(former: SessionBase, store: SessionStore, data: Mapping[str, Any]) -> bool:
     """Leave only the mark in *former*, where its session was taken over; say whether that is to be saved."""
-    if not data or _MOVED in data or store.current is None:
+    if not data or _MOVED in data or store.state is None:
         return False
     former.clear()
-    former[_MOVED] = tokens.shard_of(store.current.session_id)
+    former[_MOVED] = tokens.shard_of(store.state.session_id)
     return True

@@ -28,14 +28,14 @@ class SessionStore(StorePlans):
         """Load the session's data, a mapping; of an unknown key, none: it is forgotten, and nothing is stored."""
         key = self._session_key
         found = manager().run(self.loading())
-        if key is not None and self.current is None:
+        if key is not None and self.state is None:
             return _as_dict(migrate.take_over(self, key) or found)
         return _as_dict(found)
 
     async def aload(self) -> dict[str, Any]:  # noqa: D102
         key = self._session_key
         found = await async_manager().run(self.loading())
-        if key is not None and self.current is None:
+        if key is not None and self.state is None:
             return _as_dict(await migrate.atake_over(self, key) or found)
         return _as_dict(found)
 

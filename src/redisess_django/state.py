@@ -45,7 +45,7 @@ class StoreState(SessionBase):
     user_agent: str | None = None
     flushed = False  # since it was made
     closed = False  # its response has begun
-    current: SessionState | None = None  # the session as it is stored
+    state: SessionState | None = None  # as it is stored
     _modified = False
     _cycled = False
     _new_key: str | None = None
@@ -89,14 +89,16 @@ class StoreState(SessionBase):
         return not (self._cycled or self._fields) and super().is_empty()
 
     @property
+    def current(self) -> SessionState | None:
+        """The session as it is stored; None: there is none."""
+        self._load()
+        return self.state
+
+    @property
     def user_id(self) -> str | None:
         """Whose session it is: whom the data names, or who signed in by another adapter. None: anonymous."""
-        data = self._data
-        if data is not None and SESSION_KEY in data:
-            with suppress(TypeError, ValueError):  # of what is none, save() raises that
-                return check_user_id(data[SESSION_KEY])
-            return None
-        return None if self.current is None or self._signs_out() else self.current.user_id
+        self._load()
+        return self._user_id()
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -147,35 +149,47 @@ class StoreState(SessionBase):
         """The data, if it was loaded or put together: ours, or what somebody put in its place."""
         return vars(self).get("_session_cache")
 
+    def _load(self) -> None:
+        """Have the data, as who reads it does."""
+        self.keys()
+
+    def _user_id(self) -> str | None:
+        data = self._data
+        if data is not None and SESSION_KEY in data:
+            with suppress(TypeError, ValueError):  # of what is none, save() raises that
+                return check_user_id(data[SESSION_KEY])
+            return None
+        return None if self.state is None or self._signs_out() else self.state.user_id
+
     def _signs_in(self) -> bool:
         """Whether a user is named anew; the same one again is a sign-in, too."""
         data = self._data
-        if self.current is not None and isinstance(data, SessionCache):
+        if self.state is not None and isinstance(data, SessionCache):
             return data.names_user
-        user_id = self.user_id
-        return user_id is not None and (self.current is None or user_id != self.current.user_id)
+        user_id = self._user_id()
+        return user_id is not None and (self.state is None or user_id != self.state.user_id)
 
     def _leaves_another(self) -> bool:
         """Whether the session was that of another user, whom its data does not name: of another adapter."""
-        current, data = self.current, self._data
+        current, data = self.state, self._data
         foreign = isinstance(data, SessionCache) and data.owner is not None
-        return foreign and current is not None and current.user_id != self.user_id
+        return foreign and current is not None and current.user_id != self._user_id()
 
     def _signs_out(self) -> bool:
         """Whether the user is named no longer."""
-        data, current = self._data, self.current
+        data, current = self._data, self.state
         return isinstance(data, SessionCache) and data.unnames_user and current is not None and bool(current.user_id)
 
     def _next_key(self) -> str | None:
         """Choose the token that the session is to have, if it needs another than it has."""
         if self._data is None or not (self._cycled or self._signs_in() or self._signs_out()):
             return None
-        user_id = self.user_id
-        same = self.current is not None and not self._cycled and not self._signs_out()
+        user_id = self._user_id()
+        same = self.state is not None and not self._cycled and not self._signs_out()
         if same and not self.in_request and _fits(self._session_key, user_id):
             return None
         if not _fits(self._new_key, user_id):
-            beside = None if self.current is None else self.current.session_id
+            beside = None if self.state is None else self.state.session_id
             self._new_key = Key(manager().new_token(user_id, beside=beside))
         return self._new_key
 
@@ -185,16 +199,16 @@ class StoreState(SessionBase):
     def _begin_anew(self) -> None:
         """Go on with the same data, to be stored as a new session."""
         self._session_key = None  # pyright: ignore[reportIncompatibleMethodOverride]  # the property above
-        self.current = None
+        self.state = None
         self._cycled, self._new_key = False, None
         if isinstance(self._data, SessionCache):
             self._session_cache = cache_of(self._data, {})
 
     def _stored_data(self) -> Mapping[str, bytes]:
-        return {} if self.current is None else data_of(self.current.stored_fields)
+        return {} if self.state is None else data_of(self.state.stored_fields)
 
     def _stored_user(self) -> str | None:
-        return None if self.current is None else self.current.user_id
+        return None if self.state is None else self.state.user_id
 
     def _get_new_session_key(self) -> str:
         return manager().new_token(None)

@@ -46,11 +46,11 @@ class StorePlans(StoreState):
 
     def loading(self) -> Steps[SessionCache]:
         """Plan to load what the key names; a key that names nothing is forgotten."""
-        key, self.current = self._session_key, None
-        self._want_nothing()
+        key, self.state = self._session_key, None
+        self._cycled, self._new_key = False, None
         if key is not None and is_token(key):
-            self.current = yield manager().plan_authenticate(key, touch=self.in_request)
-        if self.current is None:
+            self.state = yield manager().plan_authenticate(key, touch=self.in_request)
+        if self.state is None:
             self._session_key = None
         else:
             loaded(self)
@@ -67,7 +67,7 @@ class StorePlans(StoreState):
         """Plan to store what changed, and to move the expiry."""
         if must_create:
             yield from self._refusing_a_live_one()
-        elif self.current is None and self._session_key is not None:
+        elif self.state is None and self._session_key is not None:
             yield from self._looking_first(self._session_key)
         data = self._data
         if not isinstance(data, SessionCache):
@@ -92,7 +92,7 @@ class StorePlans(StoreState):
         key = self._session_key if session_key is None else Key(session_key)
         if key is None or not is_token(key):
             return
-        session_id, current = session_id_of(key), self.current
+        session_id, current = session_id_of(key), self.state
         killed: bool = yield manager().plan_kill(session_id, reason=EventReason.LOGOUT)
         if killed:
             own = current is not None and current.session_id == session_id
@@ -110,13 +110,13 @@ class StorePlans(StoreState):
         """Look for what the key names, where the data was put together without."""
         data = self._data
         found = yield from self.loading()
-        if self.current is None:
+        if self.state is None:
             self._session_key = key
             raise UpdateError
         self._session_cache = found if data is None else cache_of(data, self._stored_data(), self._stored_user())
 
     def _storing(self, data: SessionCache, changes: Changes) -> Steps[None]:
-        current, key, lifetime = self.current, self._next_key(), self._lifetime(changes)
+        current, key, lifetime = self.state, self._next_key(), self._lifetime(changes)
         if lifetime.over:
             yield from self._letting_expire()
             return
@@ -130,11 +130,11 @@ class StorePlans(StoreState):
         self._want_nothing()
 
     def _creating(self, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
-        self.current = yield from manager().plan_create(
-            key, self.user_id, {**changes, **self._client()}, ttl=lifetime.ttl, deadline=lifetime.deadline
+        self.state = yield from manager().plan_create(
+            key, self._user_id(), {**changes, **self._client()}, ttl=lifetime.ttl, deadline=lifetime.deadline
         )
         self._session_key, self._modified = key, True  # as Django's do: its cookie has yet to be sent
-        self._note(EventKind.CREATED, self.current)
+        self._note(EventKind.CREATED, self.state)
 
     def _updating(self, current: SessionState, changes: Changes, lifetime: Lifetime) -> Steps[None]:
         def decode(reply: list[Any]) -> bool:
@@ -164,17 +164,17 @@ class StorePlans(StoreState):
                 **changes,
                 **(self._client() if self._signs_in() else {}),
             },
-            user_id=self.user_id if self._signs_in() else None,
+            user_id=self._user_id() if self._signs_in() else None,
             ttl=lifetime.ttl,
             deadline=lifetime.deadline,
             fresh=fresh,
         )
-        self.current, self._session_key = rotated, key
+        self.state, self._session_key = rotated, key
         self._note(EventKind.ROTATED, current, rotated.session_id)
 
     def _letting_expire(self) -> Steps[None]:
         """Store nothing: what was to be stored is over already; what was stored before ends."""
-        current = self.current
+        current = self.state
         if current is not None:
             killed: bool = yield manager().plan_kill(current.session_id, reason=EventReason.IDLE)
             if killed:
@@ -184,7 +184,7 @@ class StorePlans(StoreState):
 
     def _lifetime(self, changes: Changes) -> Lifetime:
         """Say how long the session is to live, where it begins now, or that has changed."""
-        current = self.current
+        current = self.state
         begins = current is None or self._signs_in() or self._signs_out()
         if not begins and EXPIRY_FIELD not in changes:
             return Lifetime()

@@ -871,3 +871,32 @@ def test_a_session_is_djangos(project):
     assert isinstance(SessionStore(), SessionBase)
     assert SessionStore().encode({"a": 1})
     assert SessionStore().decode(SessionStore().encode({"a": 1})) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("look", "found"),
+    [
+        (lambda store: store.user_id, "7"),
+        (lambda store: store.fields, {"device": "laptop"}),
+        (lambda store: store.authenticated_within(60), True),
+        (lambda store: store.current.session_id, None),
+    ],
+    ids=["user_id", "fields", "authenticated_within", "current"],
+)
+def test_what_is_known_of_a_session_is_known_before_its_data_is_read_and_counts_as_read(set_up, look, found):
+    set_up(additional_fields=["device"])
+    store = SessionStore(manager().create("7", device="laptop", data={"_auth_user_id": "7"}).token)
+    assert not store.accessed
+    assert look(store) == (found or store.session_id)
+    assert store.accessed
+
+
+def test_a_field_may_be_set_before_the_data_is_read(set_up):
+    set_up(additional_fields=["device"])
+    for read in (False, True):
+        store = SessionStore(manager().create("7", data={"_auth_user_id": "7"}).token)
+        store.set_fields(device="laptop")
+        if read:
+            assert store["_auth_user_id"] == "7"
+        store.save()
+        assert manager().get(store.session_id).fields == {"device": "laptop"}
