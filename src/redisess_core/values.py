@@ -231,6 +231,11 @@ def decode(data: bytes) -> Any:
     return value
 
 
+def holds(data: bytes, value: object, key: str) -> bool:
+    """Whether *data* is *value*, the session data called *key*, encoded; raises as `encode` does."""
+    return encode(value, key) == data
+
+
 def _undecodable(why: str = "it is not in the form that redisess writes") -> RedisessError:
     return RedisessError(f"stored session value cannot be decoded: {why}")
 
@@ -257,3 +262,26 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 _DECODER = JSONDecoder(object_hook=_typed, parse_constant=_refuse_constant)
+
+
+@dataclass(frozen=True, slots=True)
+class Serialized:
+    """A value that a serializer of an application's own made bytes of; whoever does not have it sees these."""
+
+    serializer: str  # its import path
+    data: bytes
+
+
+register_type(
+    Serialized,
+    "serialized",
+    lambda it: [it.serializer, it.data],
+    lambda plain: Serialized(str(plain[0]), bytes(plain[1])),
+)
+_SERIALIZED = encode(Serialized("", b""), "").partition(b'""')[0]
+
+
+def serializer_of(data: bytes) -> str | None:
+    """Return by whose serializer *data* was made; None: it holds a value of the types above."""
+    found = decode(data) if data.startswith(_SERIALIZED) else None
+    return found.serializer if isinstance(found, Serialized) else None

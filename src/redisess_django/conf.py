@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from redisess_core import AsyncSessionManager, SessionManager
 from redisess_core.config import check_flag, check_seconds
+from redisess_core.loops import running_loop
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS, Option, Transport
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _NOTHING: Final[dict[str, Any]] = {}
 _made: Final[dict[type, Any]] = {}
 _making: Final = Lock()
+_closing: Final[set[asyncio.Task[None]]] = set()  # a loop itself holds its tasks but weakly
 _read: tuple[object, Mapping[str, Any]] = (object(), {})  # the dictionary that was read last, and what it says
 
 
@@ -134,8 +137,19 @@ def _forget(*, setting: str, **_: object) -> None:
             forgotten = list(_made.values())
             _made.clear()
         for made in forgotten:
-            if isinstance(made, SessionManager):
-                made.close()
+            _close(made)
+
+
+def _close(made: SessionManager | AsyncSessionManager) -> None:
+    if isinstance(made, SessionManager):
+        made.close()
+        return
+    loop = running_loop()
+    if loop is None:
+        asyncio.run(made.aclose())
+    else:
+        _closing.add(task := loop.create_task(made.aclose()))
+        task.add_done_callback(_closing.discard)
 
 
 setting_changed.connect(_forget)

@@ -10,6 +10,7 @@ from django.contrib.auth import SESSION_KEY
 from django.utils.module_loading import import_string
 
 from redisess_core import values
+from redisess_core.values import Serialized
 from redisess_core.web.request_data import RequestData
 from redisess_core.web.request_mapping import RequestMapping
 
@@ -22,31 +23,42 @@ if TYPE_CHECKING:
 _TYPED: Final = global_settings.SESSION_SERIALIZER
 
 
-class Serialized:
-    """Values by a project's own `SESSION_SERIALIZER`, each apart; what it makes is stored as bytes."""
+class OwnSerializer:
+    """Values by a project's own `SESSION_SERIALIZER`, each apart."""
 
-    def __init__(self, serializer: Any) -> None:
-        self._serializer = serializer
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._serializer: Any = import_string(path)()
 
     def encode(self, value: object, key: str, /) -> bytes:
         """Return *value*, the session data called *key*, as bytes."""
-        return values.encode(self._serializer.dumps(value), key)
+        return values.encode(Serialized(self._path, self._serializer.dumps(value)), key)
 
     def decode(self, data: bytes, /) -> Any:
         """Return the value that was encoded; of another adapter, what it stored."""
         found = values.decode(data)
-        return self._serializer.loads(found) if isinstance(found, bytes) else found
+        return self._serializer.loads(found.data) if isinstance(found, Serialized) else found
+
+    def holds(self, data: bytes, value: object, key: str, /) -> bool:
+        """Whether *data* is *value*, encoded; one that encrypts makes other bytes each time."""
+        return self.encode(value, key) == data or self.decode(data) == value
 
 
 @cache
-def _serialized(path: str) -> Serialized:
-    return Serialized(import_string(path)())
+def _own_serializer(path: str) -> OwnSerializer:
+    return OwnSerializer(path)
 
 
 def codec() -> Codec:
     """Return what makes bytes of values: typed, unless the project sets a serializer of its own."""
     path = settings.SESSION_SERIALIZER
-    return values if path == _TYPED else _serialized(path)
+    return values if path == _TYPED else _own_serializer(path)
+
+
+def _readable(stored: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Leave out what another serializer made: to who changes the setting, it is not there, as with Django's engines."""
+    own = (None, settings.SESSION_SERIALIZER)
+    return {key: encoded for key, encoded in stored.items() if values.serializer_of(encoded) in own}
 
 
 class SessionCache(RequestMapping):
@@ -55,6 +67,7 @@ class SessionCache(RequestMapping):
     owner: str | None
 
     def __init__(self, stored: Mapping[str, bytes], owner: str | None = None) -> None:
+        stored = _readable(stored)
         self._data = RequestData(stored, codec())
         self._note(stored, owner)
 
@@ -92,6 +105,7 @@ class SessionCache(RequestMapping):
 
     def stored(self, changes: Changes, found: Mapping[str, bytes], owner: str | None) -> None:
         """Go on from *found*, which *changes* are part of now."""
+        found = _readable(found)
         self._data.rebase(changes, found)
         self._note(found, owner)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -597,6 +598,59 @@ def test_whose_a_session_is_and_how_long_it_lives_is_known_under_any_serializer(
 def test_under_a_serializer_of_its_own_a_project_reads_what_another_adapter_stored(with_words, make):
     token = manager().create(None, data={"a": Decimal(1)}).token
     assert make(token)["a"] == Decimal(1)
+
+
+def test_what_another_adapter_stored_as_bytes_never_reaches_the_serializer(with_words, make):
+    token = manager().create(None, data={"upload": b"words:[1]"}).token
+    assert make(token)["upload"] == b"words:[1]"
+
+
+class Sealed(JSONSerializer):
+    """One that makes other bytes each time, as one that encrypts does."""
+
+    def dumps(self, obj):
+        return secrets.token_bytes(8) + super().dumps(obj)
+
+    def loads(self, data):
+        return super().loads(data[8:])
+
+
+def test_to_read_what_is_encrypted_is_no_change(set_up, make):
+    set_up(SESSION_SERIALIZER=f"{__name__}.Sealed")
+    store = make()
+    store["cart"] = [1]
+    store.save()
+    reader, writer = make(store.session_key), make(store.session_key)
+    assert reader["cart"] == [1]
+    writer["cart"].append(2)
+    assert writer.modified
+    writer.save()
+    assert not reader.modified
+    reader["other"] = 1
+    reader.save()
+    assert make(store.session_key)["cart"] == [1, 2]
+
+
+TYPED = "django.contrib.sessions.serializers.JSONSerializer"
+
+
+@pytest.mark.parametrize(("before", "after"), [("Words", TYPED), (TYPED, "Words"), ("Words", "Sealed")])
+def test_what_another_serializer_made_is_not_there(set_up, make, before, after):
+    def path(name):
+        return name if "." in name else f"{__name__}.{name}"
+
+    set_up(SESSION_SERIALIZER=path(before))
+    store = make()
+    store["_auth_user_id"] = "7"
+    store["cart"] = [1]
+    store.save()
+    set_up(SESSION_SERIALIZER=path(after))
+    other = make(store.session_key)
+    assert other.get("cart") == (None if before == "Words" else [1])
+    other["_auth_user_id"] = "7"
+    other.save()
+    assert make(other.session_key)["_auth_user_id"] == "7"
+    assert manager().get_user_sessions("7") == [other.session_id]
 
 
 # Expiry

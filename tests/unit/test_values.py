@@ -606,3 +606,11 @@ class TestRegistering:
             winners = [cls for cls in pool.map(register, classes) if cls]
         assert len(winners) == 1
         assert type(round_trip(winners[0]())) is winners[0]
+
+
+def test_what_a_serializer_of_an_applications_own_made_is_told_from_all_else():
+    made = values.Serialized("shop.Sealed", b"x")
+    assert values.decode(values.encode(made, "k")) == made
+    assert values.serializer_of(values.encode(made, "k")) == "shop.Sealed"
+    for other in (b"x", "x", None, 1, ["shop.Sealed", b"x"], [made], {"serializer": "shop.Sealed"}):
+        assert values.serializer_of(values.encode(other, "k")) is None

@@ -29,6 +29,10 @@ class Codec(Protocol):
         """Return the value that was encoded."""
         ...
 
+    def holds(self, data: bytes, value: object, key: str, /) -> bool:
+        """Whether *data* is *value*, encoded; raises as `encode` does."""
+        ...
+
 
 class RequestData:
     """Values as a request reads and changes them, over those that were loaded; each is decoded once."""
@@ -58,9 +62,12 @@ class RequestData:
         if type(value) in _FIXED:
             return encoded == self._assigned.get(key)
         try:
-            return encoded == self._codec.encode(value, key)
+            return not self._differs(encoded, value, key)
         except (TypeError, ValueError):  # made unstorable in place
             return False
+
+    def _differs(self, encoded: bytes | None, value: object, key: str) -> bool:
+        return encoded is None or not self._codec.holds(encoded, value, key)
 
     def since(self, changes: Changes) -> dict[str, Any]:
         """Return what has been assigned since *changes* were taken."""
@@ -119,7 +126,7 @@ class RequestData:
     def changed_in_place(self) -> bool:
         """Whether a value that was read or assigned has changed since behind our back."""
         return any(
-            self._codec.encode(value, key) != self._assigned.get(key, self._loaded.get(key))
+            self._differs(self._assigned.get(key, self._loaded.get(key)), value, key)
             for key, value in self._values.items()
             if type(value) not in _FIXED
         )
@@ -133,10 +140,12 @@ class RequestData:
             DATA + key.encode(): None for key in self._deleted if key in self._loaded and key not in self._values
         }
         for key, value in self._values.items():
-            fixed = type(value) in _FIXED
+            fixed, loaded = type(value) in _FIXED, self._loaded.get(key)
             if fixed and key not in self._assigned:
                 continue
+            if not fixed and not self._differs(loaded, value, key):
+                continue
             encoded = self._assigned[key] if fixed else self._codec.encode(value, key)
-            if encoded != self._loaded.get(key):
+            if encoded != loaded:
                 changed[DATA + key.encode()] = encoded
         return changed
