@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 
 STRAGGLE_SECONDS = 5.0
 _namespaces = count(1)
-
-
-def pytest_collection_finish() -> None:
-    """Put what was collected out of the garbage collector's sight: it stays, and is what most of a sweep looks at."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def _readable(stored: Mapping[str, bytes]) -> Mapping[str, bytes]:
 class SessionCache(RequestMapping):
     """The data of a session as views see it, over what is stored; notices who signs in."""
 
-    owner: str | None
+    owner: str | None  # who signed in by another adapter: not named in the data
 
     def __init__(self, stored: Mapping[str, bytes], owner: str | None = None) -> None:
         stored = _readable(stored)
@@ -111,7 +111,7 @@ class SessionCache(RequestMapping):
 
     def _note(self, stored: Mapping[str, bytes], owner: str | None) -> None:
         self._stored, self._named_user = stored, False
-        self.owner = None if SESSION_KEY in stored else owner  # who signed in by another adapter
+        self.owner = None if SESSION_KEY in stored else owner
 
 
 def cache_of(data: Mapping[str, Any], stored: Mapping[str, bytes], owner: str | None = None) -> SessionCache:

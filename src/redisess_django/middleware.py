@@ -165,8 +165,9 @@ class _Ending:
         self.accessed = store.accessed
         self.found, self.vary = request.META.get(_FOUND, _NOTHING_FOUND)
         rolls = settings.SESSION_SAVE_EVERY_REQUEST and "_session_cache" in vars(store)  # where it was opened
-        self.saves = (store.modified or rolls) and response.status_code < 500 and not store.is_empty()
-        self.signs_out = self.saves and getattr(store, "leaves_nothing", False)
+        failed = response.status_code >= 500
+        self.saves = (store.modified or rolls) and not failed and not store.is_empty()
+        self.signs_out = getattr(store, "signs_out" if failed else "leaves_nothing", False)  # also where a view fails
         self.by_header = getattr(store, "transport", None) == "header"
 
     def finish(self) -> HttpResponseBase:

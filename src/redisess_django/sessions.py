@@ -48,7 +48,9 @@ class SessionStore(StorePlans):
     async def _aget_session(self, no_load: bool = False) -> Any:
         self.accessed = True
         if self._data is None:
-            self._session_cache = SessionCache({}) if no_load or self._session_key is None else await self.aload()
+            found = SessionCache({}) if no_load or self._session_key is None else await self.aload()
+            if self._data is None:  # no other task was faster, and has changed it since
+                self._session_cache = found
         return self._session_cache
 
     _session = property(_get_session)  # Django's is of its own method, and would begin with a dict

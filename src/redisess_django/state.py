@@ -125,8 +125,13 @@ class StoreState(SessionBase):
     @property
     def leaves_nothing(self) -> bool:
         """Whether all data of a signed-in session was removed: what many applications sign out with."""
+        return self.signs_out and not self._data
+
+    @property
+    def signs_out(self) -> bool:
+        """Whether the user of the session as it is stored is named no longer."""
         data = self._data
-        return isinstance(data, SessionCache) and data.unnames_user and not data
+        return isinstance(data, SessionCache) and data.unnames_user
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
@@ -159,7 +164,7 @@ class StoreState(SessionBase):
             with suppress(TypeError, ValueError):  # of what is none, save() raises that
                 return check_user_id(data[SESSION_KEY])
             return None
-        return None if self.state is None or self._signs_out() else self.state.user_id
+        return None if self.state is None or self.signs_out else self.state.user_id
 
     def _signs_in(self) -> bool:
         """Whether a user is named anew; the same one again is a sign-in, too."""
@@ -169,23 +174,16 @@ class StoreState(SessionBase):
         user_id = self._user_id()
         return user_id is not None and (self.state is None or user_id != self.state.user_id)
 
-    def _leaves_another(self) -> bool:
-        """Whether the session was that of another user, whom its data does not name: of another adapter."""
-        current, data = self.state, self._data
-        foreign = isinstance(data, SessionCache) and data.owner is not None
-        return foreign and current is not None and current.user_id != self._user_id()
-
-    def _signs_out(self) -> bool:
-        """Whether the user is named no longer."""
-        data, current = self._data, self.state
-        return isinstance(data, SessionCache) and data.unnames_user and current is not None and bool(current.user_id)
+    def _leaves_user(self) -> bool:
+        """Whether the session was a user's, and is now another's, or nobody's."""
+        return self.state is not None and self.state.user_id not in (None, self._user_id())
 
     def _next_key(self) -> str | None:
         """Choose the token that the session is to have, if it needs another than it has."""
-        if self._data is None or not (self._cycled or self._signs_in() or self._signs_out()):
+        if self._data is None or not (self._cycled or self._signs_in() or self.signs_out):
             return None
         user_id = self._user_id()
-        same = self.state is not None and not self._cycled and not self._signs_out()
+        same = self.state is not None and not self._cycled and not self._leaves_user()
         if same and not self.in_request and _fits(self._session_key, user_id):
             return None
         if not _fits(self._new_key, user_id):

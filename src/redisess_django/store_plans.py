@@ -13,6 +13,7 @@ from redisess_core import SessionGone, SessionLimitReached
 from redisess_core.config import check_user_id
 from redisess_core.events import EventKind, EventReason
 from redisess_core.plans import client_changes
+from redisess_core.record import DATA
 from redisess_core.tokens import session_id_of
 from redisess_core.web import Happening
 from redisess_django import signals
@@ -154,23 +155,29 @@ class StorePlans(StoreState):
         current.remember(changes, lifetime.ttl)
 
     def _rotating(self, current: SessionState, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
-        """Store the session under another key, or as another user's; a new one where the user is named no longer."""
-        fresh = self._signs_out() or self._leaves_another()
+        """Store the session under another key, or as a user's; where it leaves its user, as a new one."""
+        fresh = self._leaves_user()
+        kept = {DATA + key.encode(): value for key, value in self._stored_data().items()} if fresh else {}
         rotated: SessionState = yield from manager().plan_rotate(
             current,
             key,
             {
-                **(current.carried_fields if self._signs_out() else {}),
+                **kept,
                 **changes,
-                **(self._client() if self._signs_in() else {}),
+                **(self._client() if fresh or self._signs_in() else {}),
             },
             user_id=self._user_id() if self._signs_in() else None,
             ttl=lifetime.ttl,
             deadline=lifetime.deadline,
             fresh=fresh,
         )
+        self.flushed = self.flushed or self.signs_out
         self.state, self._session_key = rotated, key
-        self._note(EventKind.ROTATED, current, rotated.session_id)
+        if fresh:
+            self._note(EventKind.KILLED, current)
+            self._note(EventKind.CREATED, rotated)
+        else:
+            self._note(EventKind.ROTATED, current, rotated.session_id)
 
     def _letting_expire(self) -> Steps[None]:
         """Store nothing: what was to be stored is over already; what was stored before ends."""
@@ -185,7 +192,7 @@ class StorePlans(StoreState):
     def _lifetime(self, changes: Changes) -> Lifetime:
         """Say how long the session is to live, where it begins now, or that has changed."""
         current = self.state
-        begins = current is None or self._signs_in() or self._signs_out()
+        begins = current is None or self._signs_in() or self.signs_out
         if not begins and EXPIRY_FIELD not in changes:
             return Lifetime()
         latest = math.inf

@@ -101,6 +101,7 @@ def test_a_new_session_has_no_key_until_it_is_saved(project, make, redis_client)
 
 
 def test_a_session_is_loaded_at_its_first_use_only(saved, make, wire):
+    make(saved.session_key).load()  # the server knows the script
     with wire() as seen:
         store = make(saved.session_key)
         assert not store.accessed

@@ -72,6 +72,10 @@ def leave(request):
 
 def clear(request):
     request.session.clear()
+    if "write" in request.GET:
+        request.session["note"] = 1
+    if "fail" in request.GET:
+        raise ValueError("on purpose")
     return JsonResponse({})
 
 
@@ -656,12 +660,21 @@ def test_to_clear_a_signed_in_session_is_to_sign_out(browser, ada):
     assert manager().count() == 0
 
 
+@pytest.mark.parametrize("queries", [["fail"], ["fail", "write"]])
+def test_a_sign_out_by_clear_is_carried_out_though_the_view_fails(browser, ada, queries):
+    browser.get("sign-in/ada")
+    assert browser.get("clear", data=dict.fromkeys(queries, 1)).status_code == 500
+    assert manager().count() == 0
+    assert browser.token is None
+
+
+@pytest.mark.parametrize("path", ["leave", "clear"])
 @pytest.mark.parametrize("query", ["", "write"])
-def test_a_sign_out_may_clear_what_the_browser_holds(make_site, browse, query):
+def test_a_sign_out_may_clear_what_the_browser_holds(make_site, browse, query, path):
     make_site(clear_site_data=True)
     browser = browse()
     browser.get("sign-in/ada")
-    cleared = browser.get("leave", data={query: 1} if query else {}).headers.get("Clear-Site-Data", "")
+    cleared = browser.get(path, data={query: 1} if query else {}).headers.get("Clear-Site-Data", "")
     assert '"storage"' in cleared
     assert ('"cookies"' in cleared) is (query == "")
 

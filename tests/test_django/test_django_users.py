@@ -20,7 +20,7 @@ from django.http import JsonResponse
 from django_kit import BACKEND, Browser, by_cookie, cookies_set, make_store
 
 from redisess_core.tokens import session_id_of
-from redisess_django import manager
+from redisess_django import manager, session_created, session_killed, session_rotated
 from support.django_project import DJANGOS, OURS
 from support.django_site import both
 from support.django_site import urlpatterns as site_urls
@@ -389,6 +389,42 @@ def test_a_sign_in_moves_the_session_whatever_the_shard(store):
         if chosen != before:
             assert not session.exists(before)
     assert session["cart"] == [1]
+
+
+@pytest.fixture
+def told():
+    """What the signals tell from here on: their names, session ids and user ids."""
+    heard, names = [], {session_created: "created", session_rotated: "rotated", session_killed: "killed"}
+
+    def hear(signal, session_id, user_id, **_):
+        heard.append((names[signal], session_id, user_id))
+
+    for signal in names:
+        signal.connect(hear)
+    yield heard
+    for signal in names:
+        signal.disconnect(hear)
+
+
+@pytest.mark.parametrize("leave", [lambda session: session.clear(), lambda session: session.pop("_auth_user_id")])
+@pytest.mark.parametrize("follows", [None, "8"])
+def test_a_field_of_a_user_stays_with_nobody_else(set_up, store, told, leave, follows):
+    set_up(additional_fields=["role"])
+    session = store()
+    session["_auth_user_id"] = "7"
+    session.set_fields(role="admin")
+    session.save()
+    before, told[:] = session.session_id, []
+    leave(session)
+    session["note"] = 1
+    if follows is not None:
+        session["_auth_user_id"] = follows
+    session.save()
+    (found,) = manager().iter_sessions()
+    assert found.session_id == session.session_id != before
+    assert (found.user_id, found.role) == (follows, None)
+    assert session["note"] == 1
+    assert told == [("killed", before, "7"), ("created", session.session_id, follows)]
 
 
 def test_a_late_save_of_who_was_signed_out_brings_nobody_back(store):
