@@ -1,4 +1,4 @@
-"""The session of the request that runs in this context: the first that was loaded since it began."""
+"""The session of the request that runs in this context: the first that was made since it began, by the middleware."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from django.urls import get_urlconf
 if TYPE_CHECKING:
     from redisess_django.state import StoreState
 
-_loaded: Final[ContextVar[weakref.ref[StoreState] | None]] = ContextVar("redisess_loaded", default=None)
+_made: Final[ContextVar[weakref.ref[StoreState] | None]] = ContextVar("redisess_made", default=None)
 
 
-def loaded(store: StoreState) -> None:
-    """Note that *store* was loaded."""
-    known = _loaded.get()
+def made(store: StoreState) -> None:
+    """Note that *store* was made."""
+    known = _made.get()
     if (known is None or known() is None) and _in_request():
-        _loaded.set(weakref.ref(store))
+        _made.set(weakref.ref(store))
 
 
 def current_session() -> StoreState | None:
-    """Return the session of the request that runs here; None: there is no request, or it has loaded none."""
-    known = _loaded.get() if _in_request() else None
+    """Return the session of the request that runs here; None: there is none."""
+    known = _made.get() if _in_request() else None
     return None if known is None else known()
 
 
@@ -34,7 +34,7 @@ def _in_request() -> bool:
 
 
 def _forget(**_: object) -> None:
-    _loaded.set(None)
+    _made.set(None)
 
 
 request_finished.connect(_forget)  # a thread goes on to the next request with what was set in it

@@ -81,6 +81,7 @@ class SessionMiddleware(DjangosMiddleware):
         try:
             if self._opens(request, store):
                 await store.aopen()
+                self._opened(request, store)
         except StoreUnavailable as error:
             return _unavailable(error)
         response: HttpResponseBase = await self._respond(request)
@@ -94,7 +95,7 @@ class SessionMiddleware(DjangosMiddleware):
             elif ending.saves:
                 await store.asave()
         except (UpdateError, SessionLimitReached, StoreUnavailable) as error:
-            return _refused(error)
+            return ending.give_up(error)
         return ending.finish()
 
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:  # type: ignore[override]
@@ -103,6 +104,7 @@ class SessionMiddleware(DjangosMiddleware):
         try:
             if self._opens(request, store):
                 store.open()
+                self._opened(request, store)
         except StoreUnavailable as error:
             return _unavailable(error)
         return None
@@ -119,12 +121,12 @@ class SessionMiddleware(DjangosMiddleware):
             elif ending.saves:
                 store.save()
         except (UpdateError, SessionLimitReached, StoreUnavailable) as error:
-            return _refused(error)
+            return ending.give_up(error)
         return ending.finish()
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  Django's signature
         """Answer what the session made a view raise, where no middleware of the application's did."""
-        if isinstance(exception, (StoreUnavailable, SessionLimitReached, SessionGone)):
+        if isinstance(exception, (StoreUnavailable, SessionLimitReached, SessionGone, UpdateError)):
             return _refused(exception)
         return None
 
@@ -143,18 +145,21 @@ class SessionMiddleware(DjangosMiddleware):
             store.transport = "header"
             name = wsgi_name(transport.header or "")
             request.META[name] = Key(request.META[name])  # reports of errors show it
-            cast("Any", request)._dont_enforce_csrf_checks = True  # as DRF does: no browser sends that by itself
         return store
 
     def _opens(self, request: HttpRequest, store: Any) -> bool:
         """Whether the session is opened before the view, and touched: not where that is known to need none."""
         if store.session_key is None:
             return False
-        static = urlsplit(settings.STATIC_URL or "").path
-        if len(static) > 1 and request.path.startswith(static):
+        static = urlsplit(settings.STATIC_URL or "")
+        if not static.netloc and len(static.path) > 1 and request.path.startswith(static.path):
             return False
         skip = option("SKIP")
         return skip is None or not skip(request)
+
+    def _opened(self, request: HttpRequest, store: Any) -> None:
+        if store.transport == "header" and store.state is not None:
+            cast("Any", request)._dont_enforce_csrf_checks = True  # as DRF does: no browser sends that by itself
 
 
 class _Ending:
@@ -168,7 +173,17 @@ class _Ending:
         failed = response.status_code >= 500
         self.saves = (store.modified or rolls) and not failed and not store.is_empty()
         self.signs_out = getattr(store, "signs_out" if failed else "leaves_nothing", False)  # also where a view fails
+        self.only_renews = self.saves and getattr(store, "only_renews", False)
         self.by_header = getattr(store, "transport", None) == "header"
+
+    def give_up(self, error: Exception) -> HttpResponseBase:
+        """Answer what the store refused, in place of the response."""
+        if self.only_renews and isinstance(error, UpdateError):
+            self.saves = False  # a request beside this one was first
+            return self.finish()
+        for closer in cast("Any", self.response)._resource_closers:  # close() would also end the request
+            closer()
+        return _refused(error)
 
     def finish(self) -> HttpResponseBase:
         """Write the headers."""

@@ -6,7 +6,7 @@ and the user are found in `state`, what is asked of Redis is planned in `store_p
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from redisess_core.tokens import session_id_of
 from redisess_django import migrate
@@ -25,30 +25,36 @@ class SessionStore(StorePlans):
     """
 
     def load(self) -> dict[str, Any]:
-        """Load the session's data, a mapping; of an unknown key, none: it is forgotten, and nothing is stored."""
+        """Load the session's data; of an unknown key, none: it is forgotten, and nothing is stored."""
+        return dict(self._load())
+
+    async def aload(self) -> dict[str, Any]:  # noqa: D102
+        return dict(await self._aload())
+
+    def _load(self) -> SessionCache:
         key = self._session_key
         found = manager().run(self.loading())
         if key is not None and self.state is None:
-            return _as_dict(migrate.take_over(self, key) or found)
-        return _as_dict(found)
+            found = migrate.take_over(self, key) or found
+        return found
 
-    async def aload(self) -> dict[str, Any]:  # noqa: D102
+    async def _aload(self) -> SessionCache:
         key = self._session_key
         found = await async_manager().run(self.loading())
         if key is not None and self.state is None:
-            return _as_dict(await migrate.atake_over(self, key) or found)
-        return _as_dict(found)
+            found = await migrate.atake_over(self, key) or found
+        return found
 
     def _get_session(self, no_load: bool = False) -> Any:
         self.accessed = True
         if self._data is None:
-            self._session_cache = SessionCache({}) if no_load or self._session_key is None else self.load()
+            self._session_cache = SessionCache({}) if no_load or self._session_key is None else self._load()
         return self._session_cache
 
     async def _aget_session(self, no_load: bool = False) -> Any:
         self.accessed = True
         if self._data is None:
-            found = SessionCache({}) if no_load or self._session_key is None else await self.aload()
+            found = SessionCache({}) if no_load or self._session_key is None else await self._aload()
             if self._data is None:  # no other task was faster, and has changed it since
                 self._session_cache = found
         return self._session_cache
@@ -57,10 +63,10 @@ class SessionStore(StorePlans):
 
     def open(self) -> None:
         """Load the data at a request's start, which does not count as an access by the view."""
-        self._session_cache = self.load()
+        self._session_cache = self._load()
 
     async def aopen(self) -> None:  # noqa: D102
-        self._session_cache = await self.aload()
+        self._session_cache = await self._aload()
 
     def exists(self, session_key: str | None) -> bool:
         """Whether there is a live session of this key."""
@@ -140,8 +146,3 @@ class SessionStore(StorePlans):
     async def _atell(self) -> None:
         for signal, told in self._take_happened():
             await signal.asend(type(self), **told)
-
-
-def _as_dict(data: SessionCache) -> dict[str, Any]:
-    """Return *data* as what Django's hints call it: a mapping does where it is used."""
-    return cast("dict[str, Any]", data)

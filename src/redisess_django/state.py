@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 
 from redisess_core.config import check_user_id
-from redisess_core.record import data_of
+from redisess_core.record import DATA, data_of
 from redisess_core.tokens import session_id_of, token_shard, user_shard
 from redisess_core.web.request_mapping import TOO_LATE
 from redisess_django.conf import manager
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from redisess_core.session_state import SessionState
     from redisess_core.web import TransportName
+
+_HASH: Final = DATA + HASH_SESSION_KEY.encode()
 
 
 class Key(str):
@@ -91,13 +93,13 @@ class StoreState(SessionBase):
     @property
     def current(self) -> SessionState | None:
         """The session as it is stored; None: there is none."""
-        self._load()
+        self.keys()  # loads
         return self.state
 
     @property
     def user_id(self) -> str | None:
         """Whose session it is: whom the data names, or who signed in by another adapter. None: anonymous."""
-        self._load()
+        self.keys()  # loads
         return self._user_id()
 
     @property
@@ -133,6 +135,12 @@ class StoreState(SessionBase):
         data = self._data
         return isinstance(data, SessionCache) and data.unnames_user
 
+    @property
+    def only_renews(self) -> bool:
+        """Whether nothing is wanted but another key: what Django does that meets a user of an old `SECRET_KEY`."""
+        data = self._data
+        return self._cycled and isinstance(data, SessionCache) and set(data.changes()) <= {_HASH} and not self._fields
+
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
         self._session_cache = cache_of({}, self._stored_data(), self._stored_user())
@@ -153,10 +161,6 @@ class StoreState(SessionBase):
     def _data(self) -> Any:
         """The data, if it was loaded or put together: ours, or what somebody put in its place."""
         return vars(self).get("_session_cache")
-
-    def _load(self) -> None:
-        """Have the data, as who reads it does."""
-        self.keys()
 
     def _user_id(self) -> str | None:
         data = self._data

@@ -18,7 +18,7 @@ from redisess_core.tokens import session_id_of
 from redisess_core.web import Happening
 from redisess_django import signals
 from redisess_django.conf import manager, option
-from redisess_django.current import loaded
+from redisess_django.current import made
 from redisess_django.data import SessionCache, cache_of
 from redisess_django.expiry import EXPIRY, EXPIRY_FIELD, Lifetime, lifetime_of
 from redisess_django.state import Key, StoreState, is_token, now
@@ -44,6 +44,7 @@ class StorePlans(StoreState):
     def __init__(self, session_key: str | None = None) -> None:
         self._happened: list[Happening] = []
         super().__init__(session_key)
+        made(self)
 
     def loading(self) -> Steps[SessionCache]:
         """Plan to load what the key names; a key that names nothing is forgotten."""
@@ -53,8 +54,6 @@ class StorePlans(StoreState):
             self.state = yield manager().plan_authenticate(key, touch=self.in_request)
         if self.state is None:
             self._session_key = None
-        else:
-            loaded(self)
         return SessionCache(self._stored_data(), self._stored_user())
 
     def beginning(self, key: str, data: SessionCache) -> Steps[SessionCache]:
@@ -156,21 +155,27 @@ class StorePlans(StoreState):
 
     def _rotating(self, current: SessionState, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
         """Store the session under another key, or as a user's; where it leaves its user, as a new one."""
-        fresh = self._leaves_user()
-        kept = {DATA + key.encode(): value for key, value in self._stored_data().items()} if fresh else {}
-        rotated: SessionState = yield from manager().plan_rotate(
-            current,
-            key,
-            {
-                **kept,
-                **changes,
-                **(self._client() if fresh or self._signs_in() else {}),
-            },
-            user_id=self._user_id() if self._signs_in() else None,
-            ttl=lifetime.ttl,
-            deadline=lifetime.deadline,
-            fresh=fresh,
-        )
+        fresh, signs_in = self._leaves_user(), self._signs_in()
+        held = {DATA + name.encode(): value for name, value in self._stored_data().items()}
+        client: Changes = self._client() if fresh or signs_in else {}
+        user_id = self._user_id() if signs_in else None
+        try:
+            rotated: SessionState = yield from manager().plan_rotate(
+                current,
+                key,
+                {**(held if fresh else {}), **changes, **client},
+                user_id=user_id,
+                ttl=lifetime.ttl,
+                deadline=lifetime.deadline,
+                fresh=fresh,
+            )
+        except SessionGone:
+            if user_id is None or current.user_id is not None:
+                raise
+            # A second click on "sign in": the first has rotated what was held for nobody; who signs in has signed in.
+            key = key if key != self._session_key else Key(manager().new_token(user_id))
+            yield from self._creating(key, {**held, **changes}, lifetime)
+            return
         self.flushed = self.flushed or self.signs_out
         self.state, self._session_key = rotated, key
         if fresh:

@@ -1,7 +1,7 @@
 """What becomes of a user's sessions when the user does: on a new password, a deactivation, a deletion.
 
-They end when that is committed: what is rolled back signs nobody out, and who signed in meanwhile, by what the database
-said until then, is signed out.
+They end when that is committed: what is rolled back signs nobody out. Whose sign-in is under way at that moment, by what
+the database said before, gets a session all the same, which Django refuses: `request.user` is nobody's.
 """
 
 from __future__ import annotations

@@ -113,6 +113,23 @@ def test_a_session_is_loaded_at_its_first_use_only(saved, make, wire):
     assert not store.modified
 
 
+def test_load_gives_a_dict(saved, make):
+    found = make(saved.session_key).load()
+    assert type(found) is dict
+    assert SessionBase().decode(SessionBase().encode(found)) == found
+
+
+@pytest.mark.anyio
+async def test_tasks_that_change_a_session_that_was_not_read_both_win(project):
+    store = SessionStore()
+    store["a"] = 1
+    await store.asave()
+    store = SessionStore(store.session_key)
+    await asyncio.gather(store.aset("b", 2), store.aset("c", 3))
+    await store.asave()
+    assert await SessionStore(store.session_key).aload() == {"a": 1, "b": 2, "c": 3}
+
+
 def test_create_stores_an_empty_session_with_a_key(project, make):
     store = make()
     store.create()

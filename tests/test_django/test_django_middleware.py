@@ -7,13 +7,14 @@ import logging
 import time
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth import alogin, get_user_model, login, logout
 from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddleware
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.decorators import sync_only_middleware
 from django_kit import BACKEND, UNKNOWN_TOKEN, Browser, bearer, by_cookie, cookies_set, stored_keys, vary_of
 
@@ -53,12 +54,33 @@ def spoil(request):
     return JsonResponse({})
 
 
+opened = []
+
+
 def killed(request):
     """End this request's session as somebody else does, then go on."""
     manager().kill(request.session.session_id)
     if "write" in request.GET:
         request.session["late"] = 1
+    if "save" in request.GET:
+        request.session.save()
+    if "file" in request.GET:
+        opened.append(Path(__file__).open("rb"))  # noqa: SIM115  the response closes it
+        return FileResponse(opened[-1])
     return JsonResponse({})
+
+
+def renewed(request):
+    """Meet a user of an old `SECRET_KEY`, as a request beside this one does."""
+    name = request.user.get_username()
+    manager().kill(request.session.current.session_id)
+    return JsonResponse({"user": name})
+
+
+async def arenewed(request):
+    user = await request.auser()
+    manager().kill(request.session.current.session_id)
+    return JsonResponse({"user": user.get_username()})
 
 
 def leave(request):
@@ -177,6 +199,7 @@ ROUTES = [
     *((route, view, as_async(view)) for route, view in SAME),
     ("killed", killed, killed),
     ("leave", leave, leave),
+    ("renewed", renewed, arenewed),
     ("token/<name>", token, atoken),
     ("saves", saves, asaves),
     ("stream", stream, astream),
@@ -380,6 +403,7 @@ def test_with_a_key_in_a_header_django_asks_for_no_csrf_token_and_with_one_in_a_
     browser, token = browse(enforce_csrf_checks=True), new_token()
     assert browser.post("put/a/b", by_cookie(token)).status_code == 403
     assert browser.post("put/a/b", bearer(token)).status_code == 200
+    assert browser.post("put/a/b", bearer(UNKNOWN_TOKEN)).status_code == 403
     assert browser.post("put/a/b", {**bearer("another app's"), **by_cookie(token)}).status_code == 403
 
 
@@ -482,6 +506,14 @@ def test_a_file_opens_no_session(browser, wire):
             assert not cookies_set(response)
             assert vary_of(response) == []
     assert seen.names == []
+
+
+def test_a_page_that_is_called_as_a_folder_of_another_hosts_files_is_a_page(make_site, browse, clock):
+    make_site(clock=clock, STATIC_URL="https://files.example.com/untouched")
+    token = new_token(a=1)
+    clock.advance(100)
+    browse().get("/untouched", by_cookie(token))
+    assert manager().get(session_id_of(token), touch=False).idle == 0
 
 
 @pytest.mark.parametrize("path", ["/static/style.css", "untouched"])
@@ -707,6 +739,27 @@ def test_a_session_that_ends_while_its_request_runs_is_interrupted(browser, capl
     assert manager().count() == 0
     assert session_id_of(token) in caplog.text
     assert token not in caplog.text
+
+
+def test_to_save_a_session_that_ended_is_an_interruption_in_the_view_too(browser):
+    browser.get("sign-in/ada")
+    assert browser.get("killed", data={"write": 1, "save": 1}).status_code == 400
+
+
+def test_what_a_response_holds_open_is_closed_where_another_takes_its_place(browser):
+    browser.get("sign-in/ada")
+    assert browser.get("killed", data={"write": 1, "file": 1}).status_code == 400
+    assert opened.pop().closed
+
+
+def test_requests_side_by_side_with_an_old_secret_are_answered_all(make_site, browse):
+    make_site(SECRET_KEY="of old")
+    browser = browse()
+    browser.get("sign-in/ada")
+    make_site(SECRET_KEY="of now", SECRET_KEY_FALLBACKS=["of old"])
+    response = browser.get("renewed")
+    assert (response.status_code, response.json()) == (200, {"user": "ada"})
+    assert not cookies_set(response)
 
 
 def test_a_request_that_only_read_a_session_that_ended_is_answered_as_ever(browser):

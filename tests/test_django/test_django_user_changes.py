@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model, update_session_auth_hash
+from django.contrib.auth import get_user_model, login, update_session_auth_hash
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
@@ -16,6 +16,7 @@ from django.urls import path
 
 from redisess_core import StoreUnavailable
 from redisess_django import manager
+from redisess_django.sessions import SessionStore
 from support.django_project import DJANGOS, OURS
 from support.django_site import urlpatterns as site_urls
 
@@ -40,7 +41,27 @@ def leave(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
 
+def look_and_reset(request: HttpRequest, name: str, key: str) -> JsonResponse:
+    """Say in a mail where the user is signed in, then reset the password."""
+    looked_at = SessionStore(key)
+    assert looked_at["_auth_user_id"]
+    return reset_password(request, name)
+
+
+def begin(request: HttpRequest, name: str) -> JsonResponse:
+    """Sign in, and set a password, in one request."""
+    user = get_user_model().objects.get(username=name)
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
+    request.session.save()
+    request.user.set_password("other")
+    request.user.save()
+    update_session_auth_hash(request, request.user)
+    return JsonResponse({})
+
+
 urlpatterns = [
+    path("look-and-reset/<name>/<key>", look_and_reset),
+    path("begin/<name>", begin),
     *site_urls,
     path("change-password", change_password),
     path("reset-password/<name>", reset_password),
@@ -91,6 +112,18 @@ def test_a_reset_by_another_or_by_nobody_ends_all(site, ada):
         ada.set_password("secret")
         ada.save()
     assert user_of(signed_in("bob")) == "bob"
+
+
+def test_a_reset_ends_also_the_session_that_its_view_looked_at(site, ada):
+    key = signed_in("ada").cookies["sessionid"].value
+    assert Client().get(f"/look-and-reset/ada/{key}").status_code == 200
+    assert manager().count_for_user(ada.pk) == 0
+
+
+def test_who_sets_a_password_as_soon_as_signed_in_stays_so(site, ada):
+    client = Client()
+    assert client.get("/begin/ada").status_code == 200
+    assert user_of(client) == "ada"
 
 
 def test_a_new_password_outside_of_a_request_ends_all(site, ada):

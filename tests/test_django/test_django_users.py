@@ -427,6 +427,20 @@ def test_a_field_of_a_user_stays_with_nobody_else(set_up, store, told, leave, fo
     assert told == [("killed", before, "7"), ("created", session.session_id, follows)]
 
 
+def test_a_second_click_on_sign_in_signs_in_too_and_has_what_was_held_for_nobody(store):
+    session = store()
+    session["cart"] = [1]
+    session.save()
+    first, second = store(session.session_key), store(session.session_key)
+    for click in (first, second):
+        assert click["cart"] == [1]
+        click["_auth_user_id"] = "7"
+    for click in (first, second):
+        click.save()
+    assert set(manager().get_user_sessions("7")) == {first.session_id, second.session_id}
+    assert [store(click.session_key)["cart"] for click in (first, second)] == [[1], [1]]
+
+
 def test_a_late_save_of_who_was_signed_out_brings_nobody_back(store):
     session = store()
     session["_auth_user_id"] = "7"
