@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 
 import pytest
 from django.core.checks import run_checks
@@ -44,6 +45,12 @@ def test_good_settings_are_found_good(found):
         ({"migrate_from": "no.such.engine"}, "redisess.E001", "MIGRATE_FROM: "),
         ({"migrate_from": "redisess_django.sessions"}, "redisess.E001", "MIGRATE_FROM: "),
         ({"header": "a b"}, "redisess.E001", "header is 'a b'"),
+        ({"header": "HTTP_X_SESSION"}, "redisess.E001", "HEADER: 'HTTP_X_SESSION' given, 'X-Session' wanted"),
+        ({"header": "x_session"}, "redisess.E001", "HEADER: 'x_session' given, 'X-Session' wanted"),
+        ({"SESSION_COOKIE_AGE": "1800"}, "redisess.E001", "SESSION_COOKIE_AGE: str given, a number of seconds wanted"),
+        ({"SESSION_COOKIE_AGE": True}, "redisess.E001", "SESSION_COOKIE_AGE: bool given"),
+        ({"SESSION_COOKIE_AGE": math.inf}, "redisess.E001", "SESSION_COOKIE_AGE: inf given"),
+        ({"SESSION_COOKIE_AGE": None, "ttl": 1800}, "redisess.E001", "SESSION_COOKIE_AGE: NoneType given"),
         ({"migrate_from": 1}, "redisess.E001", "MIGRATE_FROM: int given"),
         ({"SESSION_COOKIE_NAME": "__Host-s", "SESSION_COOKIE_DOMAIN": "a.b"}, "redisess.E003", "no domain"),
         ({"SESSION_ENGINE": "no.such"}, "redisess.E002", "No module named 'no'"),
