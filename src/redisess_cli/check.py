@@ -13,6 +13,7 @@ from redisess_cli.location import reaching, shown
 from redisess_core import RedisessError, SessionManager
 from redisess_core.config import check_namespace
 from redisess_core.keys import layout_key
+from redisess_core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +83,7 @@ def _layout(namespace: str, record: dict[str, Any] | None) -> Finding:
     if record is None:
         return Finding("Namespace", f"{namespace}: never used here")
     shards = int(record["shards"])
-    return Finding("Namespace", f"{namespace}: layout {record.get('layout')}, {_counted(shards, 'shard')}")
+    return Finding("Namespace", f"{namespace}: layout {record.get('layout')}, {counted(shards, 'shard')}")
 
 
 def _sessions(manager: SessionManager) -> Iterator[Finding]:
@@ -90,14 +91,10 @@ def _sessions(manager: SessionManager) -> Iterator[Finding]:
     yield Finding("Users", f"{manager.count_users()} signed in, {manager.count_users(_RECENT)} active")
     sample = list(islice(manager.iter_sessions(), _SAMPLE))
     if sample:
-        looked_at = f"(of {_counted(len(sample), 'session')} looked at)"
+        looked_at = f"(of {counted(len(sample), 'session')} looked at)"
         yield Finding("Idle timeout", f"{_each(session.ttl for session in sample)} {looked_at}")
         yield Finding("Max lifetime", f"{_each(session.own_lifetime for session in sample)} {looked_at}")
 
 
 def _each(timeouts: Iterable[float | None]) -> str:
     return ", ".join(f"{secs:g} s" if secs else "none" for secs in sorted({secs or 0 for secs in timeouts}))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

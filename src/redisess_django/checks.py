@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddleware
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's name for it
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
 from redisess_core.web import CookiePolicy
-from redisess_django.conf import manager
+from redisess_django.conf import manager, option
 from redisess_django.middleware import SessionMiddleware
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _MIDDLEWARE: Final = "redisess_django.middleware.SessionMiddleware"
 
 def check_settings(**_: object) -> list[CheckMessage]:
     """Check what the settings say, without a look at Redis."""
-    return [*_of_redisess(), *_of_engine(), *_of_middleware(), *_of_cookie()]
+    return [*_of_redisess(), *_of_engine(), *_of_serializer(), *_of_middleware(), *_of_csrf(), *_of_cookie()]
 
 
 def check_server(**_: object) -> list[CheckMessage]:
@@ -54,6 +55,23 @@ def _of_redisess() -> Iterator[CheckMessage]:
         manager()
     except ImproperlyConfigured as error:
         yield Error(str(error), id="redisess.E001")
+        return
+    ages = option("TTL") is None or not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE  # else nothing goes by that age
+    if ages and settings.SESSION_COOKIE_AGE <= 0:
+        yield Warning(
+            f"SESSION_COOKIE_AGE is {settings.SESSION_COOKIE_AGE}: a session, or its cookie, is over at once, "
+            "so nobody can stay signed in.",
+            hint="Set it to a number of seconds; for a cookie that ends with the browser's session there is "
+            "SESSION_EXPIRE_AT_BROWSER_CLOSE = True.",
+            id="redisess.W007",
+        )
+    only_blocking = option("CLIENT") is not None and option("ASYNC_CLIENT") is None
+    if only_blocking and getattr(settings, "ASGI_APPLICATION", None):  # no default in Django
+        yield Warning(
+            "REDISESS has a CLIENT and no ASYNC_CLIENT, but ASGI_APPLICATION is set: async requests will fail.",
+            hint='Add "ASYNC_CLIENT", a client of redis.asyncio for the same Redis, or give the URL alone.',
+            id="redisess.W008",
+        )
 
 
 def _of_engine() -> Iterator[CheckMessage]:
@@ -71,20 +89,50 @@ def _of_engine() -> Iterator[CheckMessage]:
         )
 
 
+def _of_serializer() -> Iterator[CheckMessage]:
+    path: Any = settings.SESSION_SERIALIZER
+    try:
+        import_string(path)
+    except (AttributeError, ImportError) as error:  # the former for what is no str
+        yield Error(
+            f"SESSION_SERIALIZER: {path!r} given, the path of a serializer's class wanted: {error}",
+            id="redisess.E005",
+        )
+
+
 def _of_middleware() -> Iterator[CheckMessage]:
+    ours: list[str] = []
+    others: list[str] = []
     for path in settings.MIDDLEWARE:
         try:
             found = import_string(path)
         except ImportError:  # Django says so itself
             continue
-        if isinstance(found, type) and issubclass(found, SessionMiddleware):
-            return
-    yield Warning(
-        "MIDDLEWARE has no session middleware of redisess: no session is touched when it is read, none comes by a "
-        "header, and where Redis is away the answer is a 500.",
-        hint=f'Put "{_MIDDLEWARE}" in place of "django.contrib.sessions.middleware.SessionMiddleware".',
-        id="redisess.W002",
-    )
+        if isinstance(found, type) and issubclass(found, DjangosMiddleware):
+            (ours if issubclass(found, SessionMiddleware) else others).append(path)
+    if not ours:
+        yield Warning(
+            "MIDDLEWARE has no session middleware of redisess: no session is touched when it is read, none comes by a "
+            "header, and where Redis is away the answer is a 500.",
+            hint=f'Put "{_MIDDLEWARE}" in place of "django.contrib.sessions.middleware.SessionMiddleware".',
+            id="redisess.W002",
+        )
+    elif others:
+        yield Warning(
+            f"MIDDLEWARE has {', '.join(others)} beside {', '.join(ours)}: each opens a session for the same request.",
+            hint=f"Remove {', '.join(others)}.",
+            id="redisess.W009",
+        )
+
+
+def _of_csrf() -> Iterator[CheckMessage]:
+    if settings.SESSION_COOKIE_NAME == settings.CSRF_COOKIE_NAME and not settings.CSRF_USE_SESSIONS:
+        yield Error(
+            f"SESSION_COOKIE_NAME and CSRF_COOKIE_NAME are both {settings.SESSION_COOKIE_NAME!r}: "
+            "one cookie overwrites the other.",
+            hint="Give each cookie a name of its own.",
+            id="redisess.E004",
+        )
 
 
 def _of_cookie() -> Iterator[CheckMessage]:

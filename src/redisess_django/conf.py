@@ -101,10 +101,19 @@ def _client(kind: type[SessionManager | AsyncSessionManager]) -> Any:
 
 
 def _manager_options() -> dict[str, Any]:
-    options = {each.name: option(each.name.upper()) for each in MANAGER_OPTIONS}
+    options, age = {each.name: option(each.name.upper()) for each in MANAGER_OPTIONS}, _cookie_age()
     if options["ttl"] is None:
-        options["ttl"] = max(settings.SESSION_COOKIE_AGE, 1)  # each session is given its own
+        options["ttl"] = age  # each session is given its own
     return options
+
+
+def _cookie_age() -> float:
+    """Return the seconds that `SESSION_COOKIE_AGE` says, but at least 1: as a ttl, 0 would stand for none."""
+    age: Any = settings.SESSION_COOKIE_AGE
+    try:
+        return check_seconds("SESSION_COOKIE_AGE", max(age, 1) if isinstance(age, (int, float)) else age)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def _check_own() -> None:
@@ -114,10 +123,17 @@ def _check_own() -> None:
     skip = option("SKIP")
     if skip is not None and not callable(skip):
         raise TypeError(f"SKIP: {type(skip).__name__} given, a callable of the request or None wanted")
-    Transport(callable, settings.SESSION_COOKIE_NAME, option("HEADER"))
+    _check_header(option("HEADER"))
     former = option("MIGRATE_FROM")
     if former is not None:
         _check_engine(former)
+
+
+def _check_header(header: Any) -> None:
+    Transport(callable, settings.SESSION_COOKIE_NAME, header)
+    if header is not None and "_" in header:  # servers drop such a header, as META would take it for another
+        wanted = header.upper().removeprefix("HTTP_").replace("_", "-").title()
+        raise ValueError(f"HEADER: {header!r} given, {wanted!r} wanted: the name that clients send, not that in META")
 
 
 def _check_engine(path: object) -> None:

@@ -9,6 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from redisess_core import RedisessError
+from redisess_core.wording import counted
 from redisess_flask.helpers import manager
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def list_users(secs: float) -> None:
 def count(secs: float) -> None:
     """Count live sessions and the users who have one."""
     with _errors_said():
-        click.echo(f"{manager().count(secs)} sessions, {manager().count_users(secs)} users")
+        click.echo(f"{counted(manager().count(secs), 'session')}, {counted(manager().count_users(secs), 'user')}")
 
 
 @sessions.command("kill")
@@ -75,14 +76,14 @@ def kill(session_id: str) -> None:
 def kill_user(user_id: str) -> None:
     """End all sessions of a user."""
     with _errors_said():
-        click.echo(f"ended {manager().kill_user(user_id)} sessions")
+        click.echo(f"ended {counted(manager().kill_user(user_id), 'session')}")
 
 
 @sessions.command("wipe")
 def wipe() -> None:
     """Remove what is left of expired sessions; nobody has to."""
     with _errors_said():
-        click.echo(f"removed {manager().wipe()} expired sessions")
+        click.echo(f"removed {counted(manager().wipe(), 'expired session')}")
 
 
 @contextmanager

@@ -136,4 +136,4 @@ def test_only_what_the_shop_has_goes_into_the_cart(app, sessions):
 def test_the_sessions_can_be_looked_at_from_a_terminal(app):
     signed_in(app)
     done = app.test_cli_runner().invoke(args=["sessions", "count"])
-    assert done.output == "1 sessions, 1 users\n"
+    assert done.output == "1 session, 1 user\n"

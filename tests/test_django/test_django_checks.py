@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 
 import pytest
+import redis.asyncio
+from django.contrib.sessions.serializers import JSONSerializer
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from redisess_django import async_manager, manager
-from support.django_project import DJANGOS
+from support.django_project import AFTER_SESSIONS, DJANGOS, OURS
 
 
 @pytest.fixture
@@ -44,14 +47,28 @@ def test_good_settings_are_found_good(found):
         ({"migrate_from": "no.such.engine"}, "redisess.E001", "MIGRATE_FROM: "),
         ({"migrate_from": "redisess_django.sessions"}, "redisess.E001", "MIGRATE_FROM: "),
         ({"header": "a b"}, "redisess.E001", "header is 'a b'"),
+        ({"header": "HTTP_X_SESSION"}, "redisess.E001", "HEADER: 'HTTP_X_SESSION' given, 'X-Session' wanted"),
+        ({"header": "x_session"}, "redisess.E001", "HEADER: 'x_session' given, 'X-Session' wanted"),
+        ({"SESSION_COOKIE_AGE": "1800"}, "redisess.E001", "SESSION_COOKIE_AGE: str given, a number of seconds wanted"),
+        ({"SESSION_COOKIE_AGE": True}, "redisess.E001", "SESSION_COOKIE_AGE: bool given"),
+        ({"SESSION_COOKIE_AGE": math.inf}, "redisess.E001", "SESSION_COOKIE_AGE: inf given"),
+        ({"SESSION_COOKIE_AGE": None, "ttl": 1800}, "redisess.E001", "SESSION_COOKIE_AGE: NoneType given"),
         ({"migrate_from": 1}, "redisess.E001", "MIGRATE_FROM: int given"),
         ({"SESSION_COOKIE_NAME": "__Host-s", "SESSION_COOKIE_DOMAIN": "a.b"}, "redisess.E003", "no domain"),
+        ({"SESSION_COOKIE_NAME": "csrftoken"}, "redisess.E004", "SESSION_COOKIE_NAME and CSRF_COOKIE_NAME"),
+        ({"SESSION_SERIALIZER": "no.Such"}, "redisess.E005", "SESSION_SERIALIZER: 'no.Such' given"),
+        ({"SESSION_SERIALIZER": JSONSerializer}, "redisess.E005", "SESSION_SERIALIZER: <class"),
         ({"SESSION_ENGINE": "no.such"}, "redisess.E002", "No module named 'no'"),
         ({"SESSION_ENGINE": "django.contrib.sessions.backends.db"}, "redisess.W001", "backends.db"),
         ({"session_middleware": DJANGOS}, "redisess.W002", "MIDDLEWARE"),
         ({"SESSION_COOKIE_SECURE": False}, "redisess.W003", "SECURE"),
         ({"SESSION_COOKIE_HTTPONLY": False}, "redisess.W004", "HTTPONLY"),
         ({"SESSION_COOKIE_SAMESITE": None}, "redisess.W005", "SAMESITE"),
+        ({"SESSION_COOKIE_AGE": 0}, "redisess.W007", "SESSION_COOKIE_AGE is 0"),
+        ({"SESSION_COOKIE_AGE": -1, "ttl": 1800}, "redisess.W007", "SESSION_COOKIE_AGE is -1"),
+        ({"SESSION_COOKIE_AGE": 0, "SESSION_EXPIRE_AT_BROWSER_CLOSE": True}, "redisess.W007", "COOKIE_AGE is 0"),
+        ({"MIDDLEWARE": [OURS, DJANGOS, *AFTER_SESSIONS]}, "redisess.W009", DJANGOS),
+        ({"MIDDLEWARE": [DJANGOS, OURS, *AFTER_SESSIONS]}, "redisess.W009", DJANGOS),
     ],
 )
 def test_what_is_wrong_or_not_safe_is_said(found, changed, check, says):
@@ -68,6 +85,24 @@ def test_what_is_no_dictionary_is_said_from_the_first_look(given):
     message = f"REDISESS: {type(given).__name__} given, a dictionary wanted"
     with override_settings(REDISESS=given), pytest.raises(ImproperlyConfigured, match=message):
         conf.options()
+
+
+def test_a_csrf_token_that_is_kept_in_sessions_needs_no_cookie_of_its_own(found):
+    assert found(SESSION_COOKIE_NAME="csrftoken", CSRF_USE_SESSIONS=True) == {}
+
+
+def test_where_nothing_goes_by_the_age_of_cookies_it_may_be_any(found):
+    assert found(SESSION_COOKIE_AGE=0, SESSION_EXPIRE_AT_BROWSER_CLOSE=True, ttl=1800) == {}
+
+
+def test_an_asgi_site_with_a_client_for_blocking_code_alone_is_found(found, redis_client):
+    site = {"client": redis_client, "ASGI_APPLICATION": "site.asgi.application"}
+    messages = found(**site)
+    assert list(messages) == ["redisess.W008"]
+    assert "ASYNC_CLIENT" in messages["redisess.W008"]
+    assert found(**site, async_client=redis.asyncio.Redis()) == {}
+    assert found(**{**site, "ASGI_APPLICATION": None}) == {}
+    assert found(client=redis_client) == {}
 
 
 def test_a_cookie_that_is_not_secure_is_nothing_to_a_developer(found):

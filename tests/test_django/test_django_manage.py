@@ -191,7 +191,7 @@ def test_a_name_that_is_the_id_of_another_is_not_guessed(ada, bob):
 def test_a_user_whose_name_is_the_own_id_is_clear(ada):
     User.objects.filter(pk=ada.pk).update(username=str(ada.pk))
     manager().create(str(ada.pk))
-    assert run("redisess_kill_user", ada.pk) == "ended 1 sessions\n"
+    assert run("redisess_kill_user", ada.pk) == "ended 1 session\n"
 
 
 def test_who_is_in_no_database_is_named_by_the_id(ada):
@@ -199,7 +199,7 @@ def test_who_is_in_no_database_is_named_by_the_id(ada):
     for user in ("of another service", "nobody", "1" * 40):
         with pytest.raises(CommandError, match="There is no such user"):
             run("redisess_kill_user", user)
-    assert run("redisess_kill_user", "of another service", "--id") == "ended 1 sessions\n"
+    assert run("redisess_kill_user", "of another service", "--id") == "ended 1 session\n"
 
 
 def test_a_user_is_meant_in_one_way():
@@ -213,7 +213,7 @@ def test_a_project_without_users_goes_by_ids(monkeypatch):
     assert run("redisess_users") == "ada  -\n"
     with pytest.raises(CommandError, match="say --id"):
         run("redisess_kill_user", "ada")
-    assert run("redisess_kill_user", "ada", "--id") == "ended 1 sessions\n"
+    assert run("redisess_kill_user", "ada", "--id") == "ended 1 session\n"
 
 
 @pytest.mark.parametrize("list_command", LIST)
@@ -228,7 +228,7 @@ def test_what_is_left_of_expired_sessions_is_removed(wiping, clock, redis_client
     manager().create("ada", ttl=60)
     lives = manager().create("bob", ttl=6000)
     clock.advance(61)
-    assert run(wiping) == ("removed 1 expired sessions\n" if wiping == "redisess_wipe" else "")
+    assert run(wiping) == ("removed 1 expired session\n" if wiping == "redisess_wipe" else "")
     assert redis_client.zcard(f"{{{namespace}:0}}:expiry") == 1
     assert manager().get_all_sessions() == [lives.session_id]
 

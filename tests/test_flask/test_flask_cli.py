@@ -46,7 +46,7 @@ def test_list_shows_one_users_sessions_most_recent_first(flask, three, sessions)
 def test_active_narrows_every_look_to_the_last_seconds(flask, three):
     assert len(flask("list", "--active", "50").output.splitlines()) == 2
     assert len(flask("list", "ada", "--active", "50").output.splitlines()) == 1
-    assert flask("count", "--active", "50").output == "2 sessions, 1 users\n"
+    assert flask("count", "--active", "50").output == "2 sessions, 1 user\n"
     assert flask("users", "--active", "50").output == "ada\n"
 
 
@@ -65,7 +65,7 @@ def test_users_are_listed_most_recently_active_first(flask, sessions, clock):
 
 
 def test_count_says_how_many_sessions_and_users(flask, three):
-    assert flask("count").output == "3 sessions, 1 users\n"
+    assert flask("count").output == "3 sessions, 1 user\n"
 
 
 def test_kill_ends_one_session(flask, three, sessions):
@@ -78,6 +78,8 @@ def test_kill_ends_one_session(flask, three, sessions):
 def test_kill_user_ends_all_of_one_users(flask, three, sessions):
     assert flask("kill-user", "ada").output == "ended 2 sessions\n"
     assert sessions.count() == 1
+    sessions.create("bob")
+    assert flask("kill-user", "bob").output == "ended 1 session\n"
     assert flask("kill-user", "ada").output == "ended 0 sessions\n"
 
 

@@ -9,6 +9,7 @@ from werkzeug.exceptions import BadRequest
 
 from redisess_cli.demo.api import NAME_LENGTH, checked_name, curl_lines
 from redisess_cli.demo.lists import list_sessions, list_users
+from redisess_core.wording import counted
 from redisess_flask import (
     current_session,
     end_session,
@@ -75,7 +76,7 @@ def end_device() -> ResponseReturnValue:
 @session_required
 def end_others() -> ResponseReturnValue:
     """End all of this user's sessions but this one."""
-    flash(f"Ended {_counted(logout_others(), 'other session')}.")
+    flash(f"Ended {counted(logout_others(), 'other session')}.")
     return _to("devices")
 
 
@@ -139,7 +140,7 @@ def end_user() -> ResponseReturnValue:
         ended = kill_user(user_id)
     except ValueError as error:
         raise BadRequest(str(error)) from error
-    flash(f"Ended {_counted(ended, 'session')} of {user_id}.")
+    flash(f"Ended {counted(ended, 'session')} of {user_id}.")
     return _to("overview", **_shown())
 
 
@@ -181,7 +182,3 @@ def _shown() -> dict[str, str]:
     if page > 1:
         shown["page"] = str(page)
     return shown
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

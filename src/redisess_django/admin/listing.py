@@ -44,7 +44,8 @@ class ActivityFilter:
 class Listing:
     """A page of sessions, most recently accessed first: of all, of the users that a search finds, or of one.
 
-    The next page is the one after the last session of this one, so no page costs more than another.
+    A search for a session's whole id finds that one. The next page is the one after the last session of this one, so no
+    page costs more than another.
     """
 
     # What Django's templates ask of a change list
@@ -52,7 +53,7 @@ class Listing:
     is_popup = add_facets = is_facets_optional = False
     has_filters = True
     search_fields = ("user",)
-    search_help_text = _("Part of a user's name or email, or the whole id.")
+    search_help_text = _("Part of a user's name or email, or the whole id of a user or a session.")
     filter_specs = (ActivityFilter(),)
 
     def __init__(self, options: Any, viewer: Viewer, size: int) -> None:
@@ -124,6 +125,9 @@ class Listing:
         return "?" + urlencode({name: value for name, value in asked.items() if value})
 
     def _find(self, viewer: Viewer) -> tuple[list[Session], bool]:
+        named = self._named()
+        if named is not None:
+            return [named], False
         user_ids: list[str] | None = None
         if self.query:
             user_ids, self.more_users = viewer.search(self.query)
@@ -133,6 +137,13 @@ class Listing:
         plan = manager().plan_recent(self._secs, limit=self._size + 1, after=self.after, user_ids=user_ids)
         found: list[Session] = manager().run(plan)
         return found[: self._size], len(found) > self._size
+
+    def _named(self) -> Session | None:
+        """Return the session whose id is searched for, unless it is another user's or idle for longer than asked."""
+        found: Session | None = manager().get(self.query, touch=False) if self.query else None
+        if found is None or self.user_id not in ("", found.user_id) or found.idle > (self._secs or math.inf):
+            return None
+        return found
 
     def _counts(self) -> dict[str, int]:
         return {period: manager().count(PERIODS.get(period, 0)) for period in _NAMES}

@@ -42,7 +42,7 @@ _TEMPLATES = "admin/redisess_django/session"
 
 
 class SessionAdmin(_ModelAdmin):
-    """Lists sessions by page, searched by user and filtered by activity, and ends them.
+    """Lists sessions by page, searched by user or session id and filtered by activity, and ends them.
 
     The permissions are Django's: "view" to look, "delete" to end as well. No page reads more than its own sessions.
     """

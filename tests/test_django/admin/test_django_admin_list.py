@@ -95,6 +95,43 @@ def test_a_search_by_the_id_of_a_user_finds_theirs(boss, people):
     assert users_on(boss.get(PAGE, {"user": "x" * 300})) == []
 
 
+def test_a_search_by_the_whole_id_of_a_session_finds_it_untouched(boss, people, clock, wire):
+    session = manager().create(str(people["alan"].pk))
+    clock.advance(30)
+    boss.get(PAGE, {"q": session.session_id})  # every script is known then
+    with wire() as seen:
+        page = boss.get(PAGE, {"q": f" {session.session_id} "})
+    assert users_on(page) == ["alan"]
+    assert f'value="{session.session_id}"' in text_of(page)
+    assert "whole id of a user or a session" in text_of(page)
+    assert seen.names == ["EVALSHA"] * 2  # the viewer's session, and this one
+    assert manager().get(session.session_id, touch=False).idle == 30
+
+
+def test_a_search_for_a_session_goes_by_user_and_activity_too(boss, people, clock):
+    alan = str(people["alan"].pk)
+    session_id = manager().create(alan).session_id
+    clock.advance(60)
+    for asked, found in (
+        ({"user": alan, "active": "minute"}, ["alan"]),
+        ({"user": people["grace"].pk}, []),
+        ({"user": "x" * 300}, []),
+    ):
+        assert users_on(boss.get(PAGE, {"q": session_id, **asked})) == found
+    clock.advance(1)
+    assert users_on(boss.get(PAGE, {"q": session_id, "active": "minute"})) == []
+    assert users_on(boss.get(PAGE, {"q": session_id, "active": "hour"})) == ["alan"]
+
+
+def test_what_is_not_the_whole_id_of_a_live_session_is_a_users_name(boss, people):
+    session = manager().create(str(people["alan"].pk))
+    for query in (session.session_id[:-1], f"{session.session_id}0", session.token):
+        assert users_on(boss.get(PAGE, {"q": query})) == []
+    manager().kill(session.session_id)
+    User.objects.filter(username="alan").update(username=session.session_id)
+    assert users_on(boss.get(PAGE, {"q": session.session_id})) == [session.session_id]
+
+
 def test_what_a_search_finds_is_merged_by_the_last_access_and_paged(boss, people, clock, at_a_time):
     at_a_time(2)
     ids = [str(user.pk) for user in people.values()]

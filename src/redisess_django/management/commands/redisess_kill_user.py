@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redisess_core.wording import counted
 from redisess_django.conf import manager
 from redisess_django.management.command import SessionsCommand, add_user, chosen_user
 
@@ -22,4 +23,4 @@ class Command(SessionsCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """End them."""
-        self.stdout.write(f"ended {manager().kill_user(chosen_user(options))} sessions")
+        self.stdout.write(f"ended {counted(manager().kill_user(chosen_user(options)), 'session')}")

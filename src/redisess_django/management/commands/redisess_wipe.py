@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from redisess_core.wording import counted
 from redisess_django.conf import manager
 from redisess_django.management.command import SessionsCommand
 
@@ -15,4 +16,4 @@ class Command(SessionsCommand):
 
     def handle(self, *_: Any, **__: Any) -> None:
         """Remove it."""
-        self.stdout.write(f"removed {manager().wipe()} expired sessions")
+        self.stdout.write(f"removed {counted(manager().wipe(), 'expired session')}")
