@@ -41,7 +41,7 @@ _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets co
     r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
 )
 _PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
-_FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
+FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
 _log = logging.getLogger("redisess")
 
 
@@ -107,7 +107,7 @@ class Store:
                 if known.sha in self._met and operation is not self._first:
                     self._check()
                 reply = self.client.execute_command("EVAL", known.source, *rest, **self._options)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
         self._met.add(known.sha)
         return reply
@@ -123,7 +123,7 @@ class Store:
                 if message is None:
                     raise StoreUnavailable("Redis did not confirm a subscription in time")
                 confirmed += message["type"] == "subscribe"
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
         return pubsub
 
@@ -133,7 +133,7 @@ class Store:
             message = pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
             return None
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
@@ -213,7 +213,7 @@ class AsyncStore:
                 if known.sha in self._met and operation is not self._first:
                     await self._check()
                 reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
         self._met.add(known.sha)
         return reply
@@ -231,7 +231,7 @@ class AsyncStore:
                     if message is None:
                         raise StoreUnavailable("Redis did not confirm a subscription in time")
                     confirmed += message["type"] == "subscribe"
-            except _FAILURES as error:
+            except FAILURES as error:
                 raise translate(error) from error
             on_failure.pop_all()
         return pubsub
@@ -242,7 +242,7 @@ class AsyncStore:
             message = await pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
             return None
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
@@ -250,7 +250,7 @@ class AsyncStore:
         """Ask the server for a word on a subscription."""
         try:
             await pubsub.ping()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise translate(error) from error
 
     async def aclose(self) -> None:

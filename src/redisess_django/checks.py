@@ -9,8 +9,8 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangosMiddl
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's name for it
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
-from redis.exceptions import RedisError
 
+from redisess_core.store import FAILURES
 from redisess_core.web import CookiePolicy
 from redisess_django.conf import manager, option
 from redisess_django.middleware import SessionMiddleware
@@ -32,7 +32,7 @@ def check_server(**_: object) -> list[CheckMessage]:
     try:
         client: Any = manager().client
         policies = _policies(client.info("memory"))
-    except (ImproperlyConfigured, RedisError, OSError):
+    except (ImproperlyConfigured, *FAILURES):
         return []
     return [
         Warning(

@@ -1,7 +1,7 @@
 """What becomes of a user's sessions when the user does: on a new password, a deactivation, a deletion.
 
-They end when that is committed: what is rolled back signs nobody out. Whose sign-in is under way at that moment, by what
-the database said before, gets a session all the same, which Django refuses: `request.user` is nobody's.
+They end when that is committed: what is rolled back signs nobody out. Who is just signing in then, by what the database
+said before, gets a session all the same, which Django refuses: its `request.user` is nobody.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from django.contrib.sessions.serializers import JSONSerializer
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from redis.exceptions import RedisClusterException
 
 from redisess_django import async_manager, manager
 from support.django_project import AFTER_SESSIONS, DJANGOS, OURS
@@ -107,6 +108,14 @@ def test_an_asgi_site_with_a_client_for_blocking_code_alone_is_found(found, redi
 
 def test_a_cookie_that_is_not_secure_is_nothing_to_a_developer(found):
     assert found(SESSION_COOKIE_SECURE=False, DEBUG=True) == {}
+
+
+def test_a_cluster_that_is_away_is_no_finding(found, redis_client, monkeypatch):
+    def away(*_):
+        raise RedisClusterException("Redis Cluster cannot be connected.")
+
+    monkeypatch.setattr(redis_client, "info", away)
+    assert found(client=redis_client) == {}
 
 
 def test_a_redis_that_evicts_sessions_is_found(found, start_server):
