@@ -34,15 +34,19 @@ class SessionStore(StorePlans):
     def _load(self) -> SessionCache:
         key = self._session_key
         found = manager().run(self.loading())
-        if key is not None and self.state is None:
-            found = migrate.take_over(self, key) or found
+        if key is not None and self.state is None and migrate.is_former(key):
+            taken = migrate.take_over(self, Key(key))
+            self._tell()
+            return found if taken is None else taken
         return found
 
     async def _aload(self) -> SessionCache:
         key = self._session_key
         found = await async_manager().run(self.loading())
-        if key is not None and self.state is None:
-            found = await migrate.atake_over(self, key) or found
+        if key is not None and self.state is None and migrate.is_former(key):
+            taken = await migrate.atake_over(self, Key(key))
+            await self._atell()
+            return found if taken is None else taken
         return found
 
     def _get_session(self, no_load: bool = False) -> Any:
@@ -101,11 +105,17 @@ class SessionStore(StorePlans):
 
     def delete(self, session_key: str | None = None) -> None:
         """End the session of this key, or else this one, at once and for good."""
-        manager().run(self.deleting(session_key and Key(session_key)))
+        session_key = Key(session_key or self._session_key or "")
+        manager().run(self.deleting(session_key))
+        if migrate.is_former(session_key):
+            migrate.end(session_key)
         self._tell()
 
     async def adelete(self, session_key: str | None = None) -> None:  # noqa: D102
-        await async_manager().run(self.deleting(session_key and Key(session_key)))
+        session_key = Key(session_key or self._session_key or "")
+        await async_manager().run(self.deleting(session_key))
+        if migrate.is_former(session_key):
+            await migrate.aend(session_key)
         await self._atell()
 
     def flush(self) -> None:

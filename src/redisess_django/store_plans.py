@@ -6,10 +6,11 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from redisess_core import SessionGone, SessionLimitReached
+from redisess_core import SessionDataTooLarge, SessionGone, SessionLimitReached
 from redisess_core.config import check_user_id
 from redisess_core.events import EventKind, EventReason
 from redisess_core.plans import client_changes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from redisess_core.record import Changes
     from redisess_core.session_state import SessionState
 
+_DAY: Final = 24 * 3600
 _log: Final = logging.getLogger("redisess")
 _SIGNAL_OF: Final = {
     EventKind.CREATED: signals.session_created,
@@ -56,12 +58,17 @@ class StorePlans(StoreState):
             self._session_key = None
         return SessionCache(self._stored_data(), self._stored_user())
 
-    def beginning(self, key: str, data: SessionCache) -> Steps[SessionCache]:
-        """Plan to store *data* as a new session under a key that was chosen for it."""
+    def beginning(self, key: Key, data: SessionCache) -> Steps[None]:
+        """Plan to store *data* as a new session under a key that was chosen for it; it is no sign-in of now."""
         self._begin_anew()
         self._session_cache, self._cycled, self._new_key = data, True, key
-        yield from self._storing(data, data.changes())
-        return data
+        long_ago = repr(now() - max(settings.SESSION_COOKIE_AGE, _DAY)).encode()
+        try:
+            yield from self._storing(data, {**data.changes(), **({b"a": long_ago} if SESSION_KEY in data else {})})
+        except (SessionDataTooLarge, SessionLimitReached):
+            self._session_cache = SessionCache({})
+            self._begin_anew()
+            raise
 
     def saving(self, *, must_create: bool) -> Steps[None]:
         """Plan to store what changed, and to move the expiry."""
@@ -87,10 +94,9 @@ class StorePlans(StoreState):
             self.modified = False
             raise
 
-    def deleting(self, session_key: str | None) -> Steps[None]:
-        """Plan the end of the session of this key, or else of this one."""
-        key = self._session_key if session_key is None else Key(session_key)
-        if key is None or not is_token(key):
+    def deleting(self, key: Key) -> Steps[None]:
+        """Plan the end of the session of this key."""
+        if not is_token(key):
             return
         session_id, current = session_id_of(key), self.state
         killed: bool = yield manager().plan_kill(session_id, reason=EventReason.LOGOUT)

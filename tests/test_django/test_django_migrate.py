@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import sys
+from contextlib import suppress
 from importlib import import_module
 
 import pytest
+from django.conf import settings
 from django.test import AsyncClient, Client
+from django.views.debug import ExceptionReporter
+from django_kit import UNKNOWN_TOKEN
 
-from redisess_django import manager
+from redisess_core import StoreUnavailable
+from redisess_django import manager, session_created
+from redisess_django.migrate import take_over
 from redisess_django.sessions import SessionStore
+from redisess_django.state import Key
 from support.django_project import DJANGOS, OURS
 
-DB, CACHED, SIGNED = (f"django.contrib.sessions.backends.{name}" for name in ("db", "cached_db", "signed_cookies"))
+DB, CACHED, CACHE, FILE, SIGNED = (
+    f"django.contrib.sessions.backends.{name}" for name in ("db", "cached_db", "cache", "file", "signed_cookies")
+)
 
 
 @pytest.fixture(params=[1, 8])
@@ -51,7 +62,7 @@ def browser(colour, cookie):
     return get, client.cookies
 
 
-@pytest.mark.parametrize("engine", [DB, CACHED, SIGNED])
+@pytest.mark.parametrize("engine", [DB, CACHED, CACHE, FILE, SIGNED])
 def test_a_session_is_taken_over_at_first_sight(set_up, former_cookie, engine, middleware, shards, colour, ada):
     cookie = former_cookie(engine)
     set_up(migrate_from=engine, session_middleware=middleware, shards=shards)
@@ -104,7 +115,157 @@ def test_the_old_key_is_worth_nothing_to_the_former_engine(set_up, former_cookie
     set_up(migrate_from=DB)
     browser("blocking", cookie)[0]("me")
     left = dict(import_module(DB).SessionStore(cookie).load())
-    assert list(left) == ["_redisess_shard"]
+    assert list(left) == ["_redisess_moved", "_session_expiry"]
+
+
+@pytest.mark.parametrize("engine", [DB, CACHED, CACHE, FILE])
+def test_what_is_left_of_it_leads_on_for_a_minute_only(set_up, former_cookie, engine, clock):
+    cookie = former_cookie(engine)
+    set_up(migrate_from=engine)
+    browser("blocking", cookie)[0]("me")
+    left = import_module(engine).SessionStore(cookie)
+    assert left.get_expiry_age() == 60
+
+
+def dead_stays_dead(set_up, former_cookie, monkeypatch, engine, colour, between):
+    """Let a request read the former session, then *between*, then take it over."""
+    cookie = former_cookie(engine)
+    set_up(migrate_from=engine)
+    store_class, read = import_module(engine).SessionStore, []
+
+    def load(self):
+        found = plain(self)
+        if not read:
+            read.append(found)
+            between(cookie)
+        return found
+
+    async def aload(self):
+        found = await aplain(self)
+        if not read:
+            read.append(found)
+            await asyncio.to_thread(between, cookie)
+        return found
+
+    plain, aplain = store_class.load, store_class.aload
+    monkeypatch.setattr(store_class, *(("load", load) if colour == "blocking" else ("aload", aload)))
+    late, _ = browser(colour, cookie)
+    assert late("me").json() == {"user": None, "data": {}}
+    assert read
+    assert manager().count() == 0
+    assert browser("blocking", cookie)[0]("me").json() == {"user": None, "data": {}}
+
+
+def sign_out(cookie):
+    other, _ = browser("blocking", cookie)
+    assert other("me").json()["user"] == "ada"
+    other("sign-out")
+    assert manager().count() == 0
+
+
+def forget_it(cookie):
+    """Sign out in a process that still runs the former engine."""
+    import_module(settings.REDISESS["MIGRATE_FROM"]).SessionStore(cookie).delete()
+
+
+@pytest.mark.parametrize("engine", [DB, CACHED, CACHE, FILE])
+@pytest.mark.parametrize("between", [sign_out, forget_it])
+def test_what_ended_while_a_request_took_it_over_is_dead(set_up, former_cookie, monkeypatch, engine, colour, between):
+    dead_stays_dead(set_up, former_cookie, monkeypatch, engine, colour, between)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_former_session_can_be_ended_before_it_is_read(set_up, former_cookie, middleware, shards, colour, moved):
+    cookie = former_cookie()
+    set_up(migrate_from=DB, session_middleware=middleware, shards=shards)
+    if moved:
+        browser("blocking", cookie)[0]("me")
+    store = SessionStore(cookie)
+    if colour == "blocking":
+        store.flush()
+    else:
+        asyncio.run(store.aflush())
+    assert manager().count() == 0
+    assert browser("blocking", cookie)[0]("me").json() == {"user": None, "data": {}}
+    assert dict(import_module(DB).SessionStore(cookie).load()) == {}
+
+
+def test_to_be_taken_over_is_no_sign_in(set_up, former_cookie, ada, colour):
+    cookie = former_cookie()
+    set_up(migrate_from=DB, max_lifetime=3600)
+    browser(colour, cookie)[0]("me")
+    (session,) = manager().list_user_sessions(ada.pk)
+    store = SessionStore(browser(colour, cookie)[1]["sessionid"].value)
+    assert session.created - session.authenticated_at >= 24 * 3600
+    assert not store.authenticated_within(600)
+    assert session.expires <= session.created + 3600
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"max_data_bytes": 10}, "10"), ({"max_sessions_per_user": 1, "on_limit": "refuse"}, "most allowed")],
+)
+def test_what_cannot_be_taken_over_is_nobodys_and_stays(set_up, former_cookie, ada, colour, caplog, options, why):
+    cookie = former_cookie()
+    set_up(migrate_from=DB, **options)
+    if "on_limit" in options:
+        manager().create(str(ada.pk))
+    get, cookies = browser(colour, cookie)
+    for _ in range(2):
+        assert get("me").json() == {"user": None, "data": {}}
+    assert cookies["sessionid"].value == cookie
+    assert "cannot be taken over" in caplog.text
+    assert why in caplog.text
+    assert cookie not in caplog.text
+    set_up(migrate_from=DB)
+    assert get("me").json() == {"user": "ada", "data": {"cart": "tea"}}
+
+
+def test_a_takeover_is_told_once_also_where_the_view_fails(set_up, former_cookie, colour, ada):
+    cookie = former_cookie()
+    set_up(migrate_from=DB)
+    told = []
+
+    def hear(user_id, **_):
+        told.append(user_id)
+
+    session_created.connect(hear)
+    try:
+        get, _ = browser(colour, cookie)
+        with suppress(ValueError):
+            get("fail")
+        get("me")
+    finally:
+        session_created.disconnect(hear)
+    assert told == [str(ada.pk)]
+
+
+def test_a_report_shows_neither_key(set_up, former_cookie, start_server):
+    server = start_server()
+    cookie = former_cookie()
+    set_up(server.url, migrate_from=DB)
+    assert manager().count() == 0
+    server.stop()
+    for call in (
+        SessionStore(cookie).load,
+        SessionStore(UNKNOWN_TOKEN).delete,
+        lambda: SessionStore().delete(UNKNOWN_TOKEN),
+        lambda: take_over(SessionStore(), Key(cookie)),
+    ):
+        try:
+            call()
+        except StoreUnavailable:
+            report = "".join(
+                f"{name}={value}"
+                for frame in ExceptionReporter(None, *sys.exc_info()).get_traceback_data()["frames"]
+                for name, value in frame["vars"]
+                if "/redisess_django/" in frame["filename"]
+            )
+            assert "session key" in report
+            assert cookie not in report
+            assert not re.search(r"1[a-z2-7]{28}", report)
+        else:
+            pytest.fail("no error")
 
 
 def test_a_key_that_the_former_engine_does_not_know_is_nobodys(set_up, database):
