@@ -62,9 +62,10 @@ class StorePlans(StoreState):
         """Plan to store *data* as a new session under a key that was chosen for it; it is no sign-in of now."""
         self._begin_anew()
         self._session_cache, self._cycled, self._new_key = data, True, key
-        long_ago = repr(now() - max(settings.SESSION_COOKIE_AGE, _DAY)).encode()
+        signed_in_at = repr(now() - max(settings.SESSION_COOKIE_AGE, _DAY)).encode()
+        signed_in: Changes = {b"a": signed_in_at} if SESSION_KEY in data else {}
         try:
-            yield from self._storing(data, {**data.changes(), **({b"a": long_ago} if SESSION_KEY in data else {})})
+            yield from self._storing(data, {**data.changes(), **signed_in})
         except (SessionDataTooLarge, SessionLimitReached):
             self._session_cache = SessionCache({})
             self._begin_anew()
@@ -87,9 +88,8 @@ class StorePlans(StoreState):
             _log.warning("session %s ended before it was saved; what was changed is dropped", gone.session_id)
             raise UpdateError from None
         except SessionLimitReached:
-            self._session_cache = SessionCache(
-                self._stored_data(), self._stored_user()
-            )  # the sign-in is dropped, and what came with it
+            # The sign-in is dropped, and what came with it.
+            self._session_cache = SessionCache(self._stored_data(), self._stored_user())
             self._want_nothing()
             self.modified = False
             raise
@@ -198,6 +198,7 @@ class StorePlans(StoreState):
             if killed:
                 self._note(EventKind.KILLED, current)
         self._begin_anew()
+        self._want_nothing()
         self.flushed = True
 
     def _lifetime(self, changes: Changes) -> Lifetime:
