@@ -14,6 +14,8 @@ from django.contrib.staticfiles import finders
 from django.test import AsyncClient, Client
 from django.urls import include, path
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
+from django.views.decorators.debug import sensitive_variables
 
 from redisess_django import manager
 from support.django_project import AFTER_SESSIONS, DJANGOS, OURS
@@ -33,6 +35,14 @@ class AnyName(BaseBackend):
 
     def authenticate(self, request, username=None, password=None):
         return User.objects.get(username="bob") if password == "bob's" else None
+
+
+class Broken(BaseBackend):
+    """Cannot ask the directory that knows the passwords; in its own frames it hides them."""
+
+    @sensitive_variables()
+    def authenticate(self, request, username=None, password=None):
+        raise RuntimeError("the directory does not answer")
 
 
 def killing(get_response):
@@ -307,6 +317,23 @@ def test_the_password_of_somebody_else_is_none(here, there, site):
     assert here.post("end-others/", password="bob's").status_code == 200
     assert "This is not your password." in here.text
     assert len(here.ids) == 2
+
+
+def test_a_password_is_in_no_report_of_an_error(laptop, pages, clock):
+    clock.advance(601)
+    laptop.open()
+    laptop.post("end-others/")
+    pages(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.ModelBackend", f"{__name__}.Broken"])
+    typed = "".join(["hun", "ter2"])  # the source is part of a report, too
+    with pytest.raises(RuntimeError, match="the directory") as raised:
+        laptop.post("end-others/", password=typed)
+    shown = [
+        frame["function"]
+        for frame in ExceptionReporter(None, raised.type, raised.value, raised.tb).get_traceback_frames()
+        if "/tests/" not in frame["filename"] and "/test/" not in frame["filename"]  # who typed it
+        if any(typed in repr(value) for _name, value in frame["vars"])
+    ]
+    assert shown == []
 
 
 def test_who_has_no_password_signs_in_again(here, there, ada):
