@@ -62,6 +62,7 @@ class OwnSessionsView(LoginRequiredMixin, View):
     """What the pages share: who is not signed in is sent to sign in, and from there to the list."""
 
     request: HttpRequest
+    kwargs: dict[str, Any]  # what the project's own address of the pages captures
 
     @property
     def session(self) -> SessionStore:
@@ -85,8 +86,18 @@ class OwnSessionsView(LoginRequiredMixin, View):
 
     def list_url(self) -> str:
         """Return where the list is."""
+        return self.url_of("sessions")
+
+    def url_of(self, name: str) -> str:
+        """Return where one of the pages is, in the namespace that this one was found in: a project may nest ours."""
         match = self.request.resolver_match
-        return reverse("redisess:sessions", current_app=None if match is None else match.namespace)
+        namespace = match.namespace if match is not None else ""
+        return reverse(f"{namespace or 'redisess'}:{name}", kwargs=self.kwargs)
+
+    def page(self, template: str, context: dict[str, Any]) -> HttpResponse:
+        """Show a page, which is told where the others are."""
+        urls = {f"{name}_url": self.url_of(name) for name in ("sessions", "end", "end_others", "sign_in_again")}
+        return render(self.request, template, {**urls, **context})
 
 
 @_shown
@@ -95,13 +106,12 @@ class SessionsView(OwnSessionsView):
 
     template_name = "redisess/sessions.html"
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """Show them, those of the latest access first."""
         found = sessions(request.user)
         this = next((session for session in found if session.session_id == self.session.session_id), None)
         others = [session for session in found if session is not this]
-        return render(
-            request,
+        return self.page(
             self.template_name,
             {
                 "this": None if this is None else _device(this, active_now=True),
@@ -115,7 +125,7 @@ class SessionsView(OwnSessionsView):
 class EndSessionView(OwnSessionsView):
     """End one of one's own; the one that asks for it: sign out."""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """End the session that the form names."""
         session_id = request.POST.get("session_id", "")
         if session_id == self.session.session_id:
@@ -135,12 +145,12 @@ class EndOthersView(OwnSessionsView):
 
     template_name = "redisess/confirm_password.html"
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """End them, or ask."""
         if not self.session.authenticated_within(option("FRESH")):
             form = PasswordForm(request, request.POST if "password" in request.POST else None)
             if not form.is_valid():
-                return render(request, self.template_name, {"form": form})
+                return self.page(self.template_name, {"form": form})
             login(request, form.user)  # fresh from now on, and under a new key
         try:
             ended = logout_others(request)
@@ -155,7 +165,7 @@ class EndOthersView(OwnSessionsView):
 class SignInAgainView(OwnSessionsView):
     """Sign out, to sign in again: for who has no password that could be asked for here."""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """Sign out first: many pages to sign in on send who is signed in straight back."""
         logout(request)
         return self.to_sign_in()

@@ -27,7 +27,14 @@ PAGE = "/account/sessions/"
 ENDS = ("end/", "end-others/", "sign-in-again/")
 TO_SIGN_IN = "/sign-in/?next=/account/sessions/"
 
-urlpatterns = [*site_urls, path("account/sessions/", include("redisess_django.urls"))]
+ours = [path("sessions/", include("redisess_django.urls"))]
+urlpatterns = [
+    *site_urls,
+    path("account/sessions/", include("redisess_django.urls")),
+    path("mine/sessions/", include("redisess_django.urls", namespace="mine")),
+    path("nested/", include((ours, "accounts"))),
+    path("<slug:shop>/deep/", include(([path("", include((ours, "accounts"), namespace="inner"))], "shops"))),
+]
 
 
 class AnyName(BaseBackend):
@@ -324,7 +331,7 @@ def test_a_password_is_in_no_report_of_an_error(laptop, pages, clock):
     laptop.open()
     laptop.post("end-others/")
     pages(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.ModelBackend", f"{__name__}.Broken"])
-    typed = "".join(["hun", "ter2"])  # the source is part of a report, too
+    typed = "hunter2"
     with pytest.raises(RuntimeError, match="the directory") as raised:
         laptop.post("end-others/", password=typed)
     shown = [
@@ -480,6 +487,20 @@ def test_a_project_puts_its_own_frame_around_the_pages(laptop, phone, pages, tmp
     assert laptop.text.startswith("<title>Your sessions | The shop</title>")
     laptop.post("end-others/")
     assert laptop.text.startswith("<title>End all other sessions | The shop</title>")
+
+
+@pytest.mark.parametrize("under", ["/mine/sessions/", "/nested/sessions/", "/paint/deep/sessions/"])
+def test_a_project_puts_the_pages_into_a_namespace_of_its_own(laptop, phone, under):
+    def links():
+        return set(re.findall(rf'(?:action|href)="({under}[^"]*|/account/[^"]*)"', laptop.text))
+
+    laptop.open(under)
+    assert links() == {f"{under}end/", f"{under}end-others/"}
+    token = {"csrfmiddlewaretoken": re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', laptop.text)[1]}
+    laptop.text = laptop.client.post(f"{under}end-others/", token).content.decode()
+    assert links() == {under, f"{under}end-others/"}
+    assert laptop.client.post(f"{under}end/", token)["Location"] == under
+    assert laptop.client.post(f"{under}sign-in-again/", token)["Location"] == f"/sign-in/?next={under}"
 
 
 @pytest.mark.parametrize("url", ["", "end/", "end-others/"])
