@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 
 from redisess_core.config import check_user_id
 from redisess_django.devices import device_name
+from redisess_django.models import Session as Logged
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from redisess_core import Session
+    from redisess_core.session_state import SessionState
 
 MOST_USERS = 20  # that one search finds
 
@@ -44,6 +46,11 @@ class Row:
     def __str__(self) -> str:
         client = ", ".join(filter(None, (self.device, self.session.ip)))
         return f"{self.user_name}: {client}" if client else f"{self.user_name}: {self.session.session_id}"
+
+    @property
+    def entry(self) -> Logged:
+        """What stands for it where permissions are asked for, and in the admin's log."""
+        return Logged.entry(str(self), session_id=self.session.session_id, user_id=self.session.user_id)
 
     @property
     def device(self) -> str:
@@ -80,7 +87,8 @@ class Viewer:
 
     def __init__(self, site: AdminSite, request: HttpRequest) -> None:
         self.site, self.request = site, request
-        self.own_session_id: str | None = getattr(request.session, "session_id", None)
+        own: SessionState | None = getattr(request.session, "current", None)  # as it is stored: a new id may await that
+        self.own_session_id = None if own is None else own.session_id
 
     def rows(self, sessions: Sequence[Session]) -> list[Row]:
         """Show sessions; one query of the database finds their users."""
