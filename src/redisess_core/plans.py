@@ -276,7 +276,7 @@ class SessionPlans(Generic[S]):
 
     def plan_kill_own(self, session_id: str, acting: SessionState) -> Plan[bool]:
         """Plan the end of a session of *acting*'s user, who asks for it: nothing if it is another's."""
-        if self._shard_of(session_id) is not self._shard_of(acting.session_id):
+        if not session_id or self._shard_of(session_id) is not self._shard_of(acting.session_id):
             return nothing(False)
         return self.plan_kill(session_id, owner=acting.user_id, acting=acting.session_id)
 

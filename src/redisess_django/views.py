@@ -132,7 +132,7 @@ class EndSessionView(OwnSessionsView):
             logout(request)
             return redirect(resolve_url(settings.LOGOUT_REDIRECT_URL or settings.LOGIN_URL))
         try:
-            ended = bool(session_id) and end_session(request, session_id)
+            ended = end_session(request, session_id)
         except SessionGone:
             return self.to_list()
         _say(request, _("The session has ended.") if ended else _("That session had ended already."))
