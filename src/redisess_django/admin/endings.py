@@ -11,8 +11,9 @@ from django.utils.formats import localize
 from django.utils.translation import gettext, ngettext
 
 from redisess_core import SessionGone
-from redisess_django.admin.rows import is_user_id, name_of, users_by_id
+from redisess_django.admin.rows import is_user_id, name_of
 from redisess_django.conf import manager
+from redisess_django.known_users import users_by_id
 from redisess_django.models import Session as Logged
 from redisess_django.sessions import SessionStore
 from redisess_django.signals import session_killed

@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from redisess_core.tokens import session_shard
-from redisess_django.admin.rows import is_user_id, name_of, users_by_id
+from redisess_django.admin.rows import is_user_id, name_of
 from redisess_django.conf import manager
+from redisess_django.known_users import users_by_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -19,11 +19,12 @@ from django.utils.translation import gettext
 
 from redisess_core.config import check_user_id
 from redisess_django.devices import device_name
+from redisess_django.known_users import users_by_id
 from redisess_django.models import Session as Logged
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from django.contrib.admin import AdminSite
     from django.http import HttpRequest
@@ -136,23 +137,6 @@ class Viewer:
             found = list(model._default_manager.filter(wanted).order_by(model.USERNAME_FIELD)[: MOST_USERS + 1])
         ids = [*([text] if is_user_id(text) else []), *(user_id_of(user) for user in found[:MOST_USERS])]
         return list(dict.fromkeys(ids)), len(found) > MOST_USERS
-
-
-def users_by_id(user_ids: Iterable[str]) -> dict[str, Any]:
-    """Find users in one query. An id that is none of this project's, or not as it writes it, finds nobody."""
-    model: Any = get_user_model()
-    key_field = model._meta.pk
-    keys: list[Any] = []
-    for user_id in user_ids:
-        try:
-            key = key_field.to_python(user_id)
-            key_field.run_validators(key)
-        except ValidationError:
-            continue
-        if "\0" not in user_id:  # which no database takes
-            keys.append(key)
-    found: dict[Any, Any] = model._default_manager.in_bulk(keys) if keys else {}
-    return {user_id_of(user): user for user in found.values()}
 
 
 def name_of(user_id: str | None, users: dict[str, Any]) -> str:
