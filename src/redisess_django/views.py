@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -15,7 +14,6 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -30,8 +28,11 @@ from redisess_django.conf import option
 from redisess_django.devices import device_name
 from redisess_django.forms import PasswordForm
 from redisess_django.helpers import end_session, logout_others, sessions
+from redisess_django.times import idle_text, moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpRequest, HttpResponse
 
     from redisess_core import Session
@@ -52,10 +53,9 @@ class Device:
 
     session: Session
     name: str
-    signed_in: datetime
-    last_access: datetime
-    now: datetime
-    active_now: bool  # in the last minute, of which nobody wants to know more
+    signed_in: datetime | None
+    last_access: datetime | None
+    idle: str
 
 
 class OwnSessionsView(LoginRequiredMixin, View):
@@ -114,7 +114,7 @@ class SessionsView(OwnSessionsView):
         return self.page(
             self.template_name,
             {
-                "this": None if this is None else _device(this, active_now=True),
+                "this": None if this is None else _device(this, is_this=True),
                 "others": [_device(session) for session in others[:MOST_SHOWN]],
                 "not_shown": max(0, len(others) - MOST_SHOWN),
             },
@@ -171,17 +171,13 @@ class SignInAgainView(OwnSessionsView):
         return self.to_sign_in()
 
 
-def _device(session: Session, *, active_now: bool = False) -> Device:
-    def time(at: float | None) -> datetime:
-        return datetime.fromtimestamp(at or 0, tz=timezone.get_current_timezone())
-
+def _device(session: Session, *, is_this: bool = False) -> Device:
     return Device(
         session,
         name=device_name(session.user_agent),
-        signed_in=time(session.authenticated_at),
-        last_access=time(session.last_access),
-        now=time(session.last_access + session.idle),
-        active_now=active_now or session.idle < 60,
+        signed_in=moment(session.authenticated_at or 0),
+        last_access=moment(session.last_access),
+        idle=_("just now") if is_this else idle_text(session),
     )
 
 

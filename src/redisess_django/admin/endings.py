@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from django.utils.formats import localize
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from redisess_core import SessionGone
-from redisess_django.admin.rows import is_user_id, name_of
+from redisess_django.admin.rows import is_user_id, name_of, session_count, sessions_of_users
 from redisess_django.conf import manager
 from redisess_django.known_users import users_by_id
 from redisess_django.models import Session as Logged
@@ -101,7 +100,9 @@ class UsersEnding(Ending):
         self.ends_own = own is not None and own in self._user_ids
         self.title = gettext("End all sessions of a user")
         self.question = gettext("Are you sure you want to end all sessions of these users, on all their devices?")
-        self.lines = [f"{self._name(each)} ({_sessions(manager().count_for_user(each))})" for each in self._user_ids]
+        self.lines = [
+            f"{self._name(each)} ({session_count(manager().count_for_user(each))})" for each in self._user_ids
+        ]
         self.hidden = [("user", each) for each in self._user_ids]
         self.objects = [Logged.entry(self._name(each), user_id=each) for each in self._user_ids]
 
@@ -133,10 +134,8 @@ class OthersEnding(Ending):
         self.question = gettext(
             "Are you sure you want to end everybody's sessions, on all devices, but the one that you are using now?"
         )
-        sessions, users = manager().count(), manager().count_users()
         self.lines = [
-            ngettext("%(sessions)s of %(number)s user", "%(sessions)s of %(number)s users", users)
-            % {"sessions": _sessions(sessions), "number": localize(users)},
+            sessions_of_users(manager().count(), manager().count_users()),
             gettext("For a million of them this takes about a minute."),
         ]
 
@@ -145,10 +144,6 @@ class OthersEnding(Ending):
         own = self._own_session_id
         ended: int = manager().run(manager().plan_kill_all(keep=[own], acting=own))
         return ended, [Logged.entry(gettext("all sessions but one (%(number)d)") % {"number": ended})] if ended else []
-
-
-def _sessions(number: int) -> str:
-    return ngettext("%(number)s session", "%(number)s sessions", number) % {"number": localize(number)}
 
 
 def _ended(each: Sequence[T], plans: Sequence[Steps[int]]) -> list[tuple[T, int]]:

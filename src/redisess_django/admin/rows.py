@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Q
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.timesince import timesince
-from django.utils.translation import gettext
+from django.utils.formats import localize
+from django.utils.translation import gettext, ngettext
 
 from redisess_core.config import check_user_id
 from redisess_django.devices import device_name
 from redisess_django.known_users import users_by_id
 from redisess_django.models import Session as Logged
+from redisess_django.times import idle_text, moment
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from django.contrib.admin import AdminSite
     from django.http import HttpRequest
@@ -71,11 +69,7 @@ class Row:
     @property
     def idle(self) -> str:
         """How long ago that was, in words."""
-        accessed = self.last_access
-        if accessed is None or self.session.idle < 60:
-            return gettext("just now")
-        now = accessed + timedelta(seconds=self.session.idle)  # by the clock that sessions go by
-        return gettext("%(time)s ago") % {"time": timesince(accessed, now, depth=1)}
+        return idle_text(self.session)
 
     @property
     def expires(self) -> datetime | None:
@@ -146,15 +140,17 @@ def name_of(user_id: str | None, users: dict[str, Any]) -> str:
     return str(users[user_id].get_username()) if user_id in users else user_id
 
 
-def moment(seconds: float) -> datetime | None:
-    """Return a time since the epoch as the project's templates take it; None for one that no calendar knows."""
-    if not math.isfinite(seconds):
-        return None
-    try:
-        found = datetime.fromtimestamp(seconds, UTC)
-        return found if settings.USE_TZ else timezone.make_naive(found, timezone.get_default_timezone())
-    except (OverflowError, OSError, ValueError):
-        return None
+def session_count(number: int) -> str:
+    """Say how many sessions."""
+    return ngettext("%(number)s session", "%(number)s sessions", number) % {"number": localize(number)}
+
+
+def sessions_of_users(sessions: int, users: int) -> str:
+    """Say how many sessions, and of how many users."""
+    return ngettext("%(sessions)s of %(number)s user", "%(sessions)s of %(number)s users", users) % {
+        "sessions": session_count(sessions),
+        "number": localize(users),
+    }
 
 
 def _is_text(model: Any, name: str) -> bool:
