@@ -111,11 +111,14 @@ def check_user_id(user_id: object) -> str:
     return text
 
 
-def check_handle(name: str, value: object) -> str:
-    """Return *value*, a session id or a token, if it is text at all; its form is a matter of its own."""
+def check_handle(name: str, value: object, *, of_a_form: bool = False) -> str:
+    """Return *value*, a session id or a token, if it is text at all; its form is a matter of its own.
+
+    *of_a_form*: it may be empty, as what somebody left out.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name}: {type(value).__name__} given, a str wanted")
-    if not value:
+    if not value and not of_a_form:
         wanted = "a token" if name == "token" else "a session id"
         raise ValueError(f"{name}: an empty str given, {wanted} wanted")
     return value

@@ -17,7 +17,7 @@ from redisess_core.operation import (
 from redisess_core.plans import SessionPlans, refuse_dead
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
-from redisess_core.steps import More, until_done
+from redisess_core.steps import More, as_steps, summed, until_done
 from redisess_core.tokens import RANDOM_PART
 
 if TYPE_CHECKING:
@@ -156,11 +156,63 @@ class IndexPlans(SessionPlans[S]):
                 return found
             yield PAUSE
 
+    def plan_named(self, session_ids: Iterable[str]) -> Steps[list[S]]:
+        """Plan the reading of sessions by their ids, without their data; what names no live one is left out.
+
+        They come in the order of the ids. Nothing is touched. One round trip for each hundred, and of each shard.
+        """
+        wanted: dict[str, S | None] = {}
+        of_shard: dict[int, list[str]] = {}
+        for session_id in session_ids:
+            shard = self._shard_of(session_id)
+            if shard is not None and session_id not in wanted:
+                wanted[session_id] = None
+                of_shard.setdefault(shard.number, []).append(session_id)
+        for number, ids in of_shard.items():
+            shard = self._shards[number]
+            for at in range(0, len(ids), self._page):
+                keys = (*shard.indexes, *map(shard.session, ids[at : at + self._page]))
+                args = (self.clock_argument(), self._ttl, *self._listed)
+                found, _ = yield Operation(script("named"), keys, args, self._listing)
+                wanted.update((session.session_id, session) for session in found)
+        return [session for session in wanted.values() if session is not None]
+
     def plan_kill_user(self, user_id: str, *, keep: Iterable[str] = (), acting: str | None = None) -> Steps[int]:
-        """Plan the end of a user's sessions but those kept; *acting*: the one of them that asks for it."""
+        """Plan the end of a user's sessions but those kept.
+
+        *acting* is the session that asks for it, and has to live when that begins: where it is of the user's shard, the
+        script sees to that; else it is looked at a moment before.
+        """
         shard = self._user_shard(user_id)
         index, reason = shard.user(user_id.encode()), EventReason.USER_KILLED
-        return self._kill_many(shard, index, user_id, reason=reason, keep=keep, acting=acting)
+        acting = yield from self._checked(acting, shard)
+        return (yield from self._kill_many(shard, index, user_id, reason=reason, keep=keep, acting=acting))
+
+    def plan_kill_all(self, *, keep: Iterable[str] = (), acting: str | None = None) -> Steps[int]:
+        """Plan the end of the namespace's sessions but those kept.
+
+        *acting* is the session that asks for it, and has to live when that begins: its shard, where the script sees to
+        that, goes first, and the others follow without another look.
+        """
+        called = b""  # the first slice says when, but for all shards it has to be the same time
+        if self.shards > 1:
+            called = repr((yield from as_steps(self.plan_now()))).encode()
+
+        def of(shard: ShardKeys, acting: str | None = None) -> Steps[int]:
+            reason = EventReason.ALL_KILLED
+            return self._kill_many(shard, shard.activity, "", reason=reason, keep=keep, called=called, acting=acting)
+
+        first = None if acting is None else self._shard_of(acting)
+        if self.shards == 1:
+            return (yield from of(self._shards[0], acting))
+        ended = 0 if first is None else (yield from of(first, acting))
+        again = False
+        while True:
+            found = yield from summed([of(shard) for shard in self._shards])
+            ended += found
+            if again and not found:
+                return ended
+            again = True  # for what a sign-in moved to a shard that was done
 
     def _kill_many(
         self,

@@ -15,7 +15,6 @@ from redisess_core.config import (
     check_several,
     check_user_id,
 )
-from redisess_core.events import EventReason
 from redisess_core.indexes import END, START, IndexPlans, ranked
 from redisess_core.operation import (
     PAUSE,
@@ -32,7 +31,7 @@ from redisess_core.record import encode_data, encode_fields, pairs
 from redisess_core.scripts import script
 from redisess_core.session import AsyncSession, Session
 from redisess_core.session_state import SessionState
-from redisess_core.steps import More, as_steps, nothing, summed, until_done
+from redisess_core.steps import More, nothing, summed, until_done
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,8 +103,7 @@ class SessionOperations(IndexPlans[S]):
         """Whether *session_id* names a live session."""
         if self._shard_of(session_id) is None:
             return nothing(False)
-        keys, args = self.session_keys(session_id), (self.clock_argument(), session_id, self._ttl)
-        return Operation(script("exists"), keys, args, lambda reply: reply[0] == b"live")
+        return self.plan_exists(session_id)
 
     @operation
     def rotate(self, /, session: S, *, user_id: UserId = _KEEP, ttl: float | None = None, **fields: Any) -> Steps[S]:
@@ -288,25 +286,7 @@ class SessionOperations(IndexPlans[S]):
 
         *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between.
         """
-        kept = self._kept(keep)
-
-        def steps() -> Steps[int]:
-            called = b""  # the first slice says when, but for all shards it has to be the same time
-            if self.shards > 1:
-                called = repr((yield from as_steps(self.planned("now")))).encode()
-            ended, again = 0, False
-            while True:
-                plans = [
-                    self._kill_many(shard, shard.activity, "", reason=EventReason.ALL_KILLED, keep=kept, called=called)
-                    for shard in self._shards
-                ]
-                found = yield from summed(plans)
-                ended += found
-                if self.shards == 1 or (again and not found):
-                    return ended
-                again = True  # for what a sign-in moved to a shard that was done
-
-        return steps()
+        return self.plan_kill_all(keep=self._kept(keep))
 
     @operation
     def wipe(self) -> Steps[int]:
@@ -326,9 +306,7 @@ class SessionOperations(IndexPlans[S]):
     @operation
     def now(self) -> Plan[float]:
         """Return the time, in seconds since the epoch, by which sessions live: the server's, or the `clock`'s."""
-        if self.clock is not None:
-            return nothing(float(self.clock()))
-        return Operation(script("now"), self._shards[0].indexes, ("",), float)
+        return self.plan_now()
 
     def _kept(self, keep: str | Iterable[str] | None) -> list[str]:
         kept = [] if keep is None else check_several("keep", keep)

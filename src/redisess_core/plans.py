@@ -85,6 +85,12 @@ class SessionPlans(Generic[S]):
             raise ValueError(f"clock: {now} given, seconds since the epoch wanted")
         return repr(now).encode()
 
+    def plan_now(self) -> Plan[float]:
+        """Plan to ask for the time by which sessions live."""
+        if self.clock is not None:
+            return nothing(float(self.clock()))
+        return Operation(script("now"), self._shards[0].indexes, ("",), float)
+
     def session_keys(self, session_id: str) -> tuple[bytes, ...]:
         """Return the keys of a script about one session; its shard is part of the id."""
         shard = self._shards[tokens.shard_of(session_id)]
@@ -161,6 +167,11 @@ class SessionPlans(Generic[S]):
         """Plan the reading of a whole session."""
         args = (self.clock_argument(), self._interval if touch else b"", self._ttl)
         return Operation(script("open"), self.session_keys(session_id), args, decode)
+
+    def plan_exists(self, session_id: str) -> Operation[bool]:
+        """Plan to see whether a session lives."""
+        keys, args = self.session_keys(session_id), (self.clock_argument(), session_id, self._ttl)
+        return Operation(script("exists"), keys, args, lambda reply: reply[0] == b"live")
 
     def plan_store(
         self,
@@ -265,9 +276,23 @@ class SessionPlans(Generic[S]):
 
     def plan_kill_own(self, session_id: str, acting: SessionState) -> Plan[bool]:
         """Plan the end of a session of *acting*'s user, who asks for it: nothing if it is another's."""
-        if self._shard_of(session_id) is not self._shard_of(acting.session_id):
+        if not session_id or self._shard_of(session_id) is not self._shard_of(acting.session_id):
             return nothing(False)
         return self.plan_kill(session_id, owner=acting.user_id, acting=acting.session_id)
+
+    def plan_kill_for(self, session_id: str, acting: str | None) -> Steps[bool]:
+        """Plan the end of anybody's session; *acting* is the session that asks for it, of any shard, or nobody's."""
+        checked = yield from self._checked(acting, self._shard_of(session_id))
+        ended: bool = yield self.plan_kill(session_id, acting=checked)
+        return ended
+
+    def _checked(self, acting: str | None, shard: ShardKeys | None) -> Steps[str | None]:
+        """Return *acting* for the scripts of its own shard; those of another cannot see whether it lives: look now."""
+        if acting is None or self._shard_of(acting) is shard:
+            return acting
+        if not (yield self.plan_exists(acting)):
+            raise SessionGone(acting)
+        return None
 
     def _move(
         self,

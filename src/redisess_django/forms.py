@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib.auth import authenticate
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -27,6 +28,7 @@ class PasswordForm(forms.Form):
         self.request = request
         self.user: AbstractBaseUser | None = None
 
+    @sensitive_variables("password")
     def clean_password(self) -> str:
         """Check it as a sign-in does: by any backend, and in sight of what counts attempts."""
         password: str = self.cleaned_data["password"]

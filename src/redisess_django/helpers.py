@@ -13,6 +13,7 @@ from redisess_core.steps import as_steps
 from redisess_django.conf import async_manager, manager
 from redisess_django.required import ahas_user, has_user
 from redisess_django.sessions import SessionStore
+from redisess_django.signals import session_killed
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from redisess_core import AsyncSession, Session
     from redisess_core.operation import Steps
+    from redisess_core.session_state import SessionState
 
 
 def sessions(user: Any) -> list[Session]:
@@ -47,19 +49,27 @@ async def akill_user(user: Any, *, keep: str | Iterable[str] | None = None) -> i
 def end_session(request: HttpRequest, session_id: str) -> bool:
     """End one of the current user's own sessions, at once; return whether there was one. The id may come from a form.
 
-    What the request changed is saved first. Raises `SessionGone` if its session is no longer there: it may be
-    somebody's who was signed out.
+    The signal `session_killed` tells of it. What the request changed is saved first. Raises `SessionGone` if its
+    session is no longer there: it may be somebody's who was signed out.
     """
-    return manager().run(_ending(_saved(request), session_id))
+    ended = manager().run(_ending(_saved(request), session_id))
+    if ended is None:
+        return False
+    session_killed.send(type(request.session), session_id=session_id, user_id=ended)
+    return True
 
 
 async def aend_session(request: HttpRequest, session_id: str) -> bool:
     """Do what `end_session` does."""
-    return await async_manager().run(_ending(await _asaved(request), session_id))
+    ended = await async_manager().run(_ending(await _asaved(request), session_id))
+    if ended is None:
+        return False
+    await session_killed.asend(type(request.session), session_id=session_id, user_id=ended)
+    return True
 
 
 def logout_others(request: HttpRequest) -> int:
-    """End all other sessions of the current user, at once; return how many.
+    """End all other sessions of the current user, at once; return how many. `manager().events()` tells of each.
 
     What the request changed is saved first. Raises `SessionGone` as `end_session` does.
     """
@@ -74,14 +84,20 @@ async def alogout_others(request: HttpRequest) -> int:
 def logout_everywhere(request: HttpRequest) -> int:
     """End all sessions of the current user, this one too, at once; return how many. Raises `SessionGone` as above.
 
-    The request goes on with an empty session, as after a sign-out.
+    The request goes on with an empty session, as after a sign-out: of this one `session_killed` tells.
     """
-    return manager().run(_ending_all(_saved(request)))
+    ended, own = manager().run(_ending_all(_saved(request)))
+    if own is not None:
+        session_killed.send(type(request.session), session_id=own.session_id, user_id=own.user_id)
+    return ended
 
 
 async def alogout_everywhere(request: HttpRequest) -> int:
     """Do what `logout_everywhere` does."""
-    return await async_manager().run(_ending_all(await _asaved(request)))
+    ended, own = await async_manager().run(_ending_all(await _asaved(request)))
+    if own is not None:
+        await session_killed.asend(type(request.session), session_id=own.session_id, user_id=own.user_id)
+    return ended
 
 
 def _saved(request: HttpRequest) -> SessionStore | None:
@@ -120,15 +136,16 @@ def _store_of(request: HttpRequest) -> SessionStore:
     return store
 
 
-def _ending(store: SessionStore | None, session_id: str) -> Steps[bool]:
-    check_handle("session_id", session_id)
+def _ending(store: SessionStore | None, session_id: str) -> Steps[str | None]:
+    """Plan the end of one of the user's own; what comes of it is the user, or None: there was no such session."""
+    check_handle("session_id", session_id, of_a_form=True)
     current = None if store is None else store.current
     if store is None or current is None or current.user_id is None:
-        return False
+        return None
     ended: bool = yield from as_steps(manager().plan_kill_own(session_id, current))
     if ended and session_id == current.session_id:
         store.forget()
-    return ended
+    return current.user_id if ended else None
 
 
 def _ending_others(store: SessionStore | None) -> Steps[int]:
@@ -139,10 +156,11 @@ def _ending_others(store: SessionStore | None) -> Steps[int]:
     return (yield from manager().plan_kill_user(current.user_id, keep=[this], acting=this))
 
 
-def _ending_all(store: SessionStore | None) -> Steps[int]:
+def _ending_all(store: SessionStore | None) -> Steps[tuple[int, SessionState | None]]:
+    """Plan the end of all of the user's; what comes of it is how many those were, and the request's own."""
     current = None if store is None else store.current
     if store is None or current is None or current.user_id is None:
-        return 0
+        return 0, None
     ended: int = yield from manager().plan_kill_user(current.user_id, acting=current.session_id)
     store.forget()
-    return ended
+    return ended, current

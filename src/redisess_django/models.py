@@ -26,13 +26,14 @@ class Session(models.Model):
 
     session_id: models.CharField[str, str] = models.CharField(_("session id"), max_length=64, primary_key=True)
     objects = NoRows()
+    user_id: str | None = None  # whose it is; None: nobody's, or of many
     described = ""  # what stands in the admin's log
 
     @classmethod
-    def entry(cls, described: str, session_id: str = "") -> Session:
-        """Make what stands for one session, or for several, in the admin's log."""
+    def entry(cls, described: str, *, session_id: str = "", user_id: str | None = None) -> Session:
+        """Make what stands for one session, or for several, where permissions are asked for and in the admin's log."""
         made = cls(session_id=session_id)
-        made.described = described
+        made.described, made.user_id = described, user_id
         return made
 
     class Meta:

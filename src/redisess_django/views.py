@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -15,7 +14,6 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -30,8 +28,11 @@ from redisess_django.conf import option
 from redisess_django.devices import device_name
 from redisess_django.forms import PasswordForm
 from redisess_django.helpers import end_session, logout_others, sessions
+from redisess_django.times import idle_text, moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpRequest, HttpResponse
 
     from redisess_core import Session
@@ -52,16 +53,16 @@ class Device:
 
     session: Session
     name: str
-    signed_in: datetime
-    last_access: datetime
-    now: datetime
-    active_now: bool  # in the last minute, of which nobody wants to know more
+    signed_in: datetime | None
+    last_access: datetime | None
+    idle: str
 
 
 class OwnSessionsView(LoginRequiredMixin, View):
     """What the pages share: who is not signed in is sent to sign in, and from there to the list."""
 
     request: HttpRequest
+    kwargs: dict[str, Any]  # what the project's own address of the pages captures
 
     @property
     def session(self) -> SessionStore:
@@ -85,8 +86,18 @@ class OwnSessionsView(LoginRequiredMixin, View):
 
     def list_url(self) -> str:
         """Return where the list is."""
+        return self.url_of("sessions")
+
+    def url_of(self, name: str) -> str:
+        """Return where one of the pages is, in the namespace that this one was found in: a project may nest ours."""
         match = self.request.resolver_match
-        return reverse("redisess:sessions", current_app=None if match is None else match.namespace)
+        namespace = match.namespace if match is not None else ""
+        return reverse(f"{namespace or 'redisess'}:{name}", kwargs=self.kwargs)
+
+    def page(self, template: str, context: dict[str, Any]) -> HttpResponse:
+        """Show a page, which is told where the others are."""
+        urls = {f"{name}_url": self.url_of(name) for name in ("sessions", "end", "end_others", "sign_in_again")}
+        return render(self.request, template, {**urls, **context})
 
 
 @_shown
@@ -95,16 +106,15 @@ class SessionsView(OwnSessionsView):
 
     template_name = "redisess/sessions.html"
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """Show them, those of the latest access first."""
         found = sessions(request.user)
         this = next((session for session in found if session.session_id == self.session.session_id), None)
         others = [session for session in found if session is not this]
-        return render(
-            request,
+        return self.page(
             self.template_name,
             {
-                "this": None if this is None else _device(this, active_now=True),
+                "this": None if this is None else _device(this, is_this=True),
                 "others": [_device(session) for session in others[:MOST_SHOWN]],
                 "not_shown": max(0, len(others) - MOST_SHOWN),
             },
@@ -115,14 +125,14 @@ class SessionsView(OwnSessionsView):
 class EndSessionView(OwnSessionsView):
     """End one of one's own; the one that asks for it: sign out."""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """End the session that the form names."""
         session_id = request.POST.get("session_id", "")
         if session_id == self.session.session_id:
             logout(request)
             return redirect(resolve_url(settings.LOGOUT_REDIRECT_URL or settings.LOGIN_URL))
         try:
-            ended = bool(session_id) and end_session(request, session_id)
+            ended = end_session(request, session_id)
         except SessionGone:
             return self.to_list()
         _say(request, _("The session has ended.") if ended else _("That session had ended already."))
@@ -135,12 +145,12 @@ class EndOthersView(OwnSessionsView):
 
     template_name = "redisess/confirm_password.html"
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """End them, or ask."""
         if not self.session.authenticated_within(option("FRESH")):
             form = PasswordForm(request, request.POST if "password" in request.POST else None)
             if not form.is_valid():
-                return render(request, self.template_name, {"form": form})
+                return self.page(self.template_name, {"form": form})
             login(request, form.user)  # fresh from now on, and under a new key
         try:
             ended = logout_others(request)
@@ -155,23 +165,19 @@ class EndOthersView(OwnSessionsView):
 class SignInAgainView(OwnSessionsView):
     """Sign out, to sign in again: for who has no password that could be asked for here."""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, **_captured: Any) -> HttpResponse:
         """Sign out first: many pages to sign in on send who is signed in straight back."""
         logout(request)
         return self.to_sign_in()
 
 
-def _device(session: Session, *, active_now: bool = False) -> Device:
-    def time(at: float | None) -> datetime:
-        return datetime.fromtimestamp(at or 0, tz=timezone.get_current_timezone())
-
+def _device(session: Session, *, is_this: bool = False) -> Device:
     return Device(
         session,
         name=device_name(session.user_agent),
-        signed_in=time(session.authenticated_at),
-        last_access=time(session.last_access),
-        now=time(session.last_access + session.idle),
-        active_now=active_now or session.idle < 60,
+        signed_in=moment(session.authenticated_at or 0),
+        last_access=moment(session.last_access),
+        idle=_("just now") if is_this else idle_text(session),
     )
 
 

@@ -27,6 +27,7 @@ from redisess_django import (
     logout_everywhere,
     logout_others,
     manager,
+    session_killed,
     session_required,
 )
 from support.django_project import DJANGOS, OURS
@@ -195,6 +196,50 @@ def test_a_sign_in_that_ends_the_others_is_stored_first(browser, ada):
     assert answer["ended"] == 2
     assert manager().get_user_sessions(ada.pk) == [answer["id"]]
     assert here("me").json()["user"] == "ada"
+
+
+@pytest.fixture
+def told():
+    """What `session_killed` tells."""
+    told = []
+
+    def note(sender, session_id, user_id, **_):
+        told.append((sender, session_id, user_id))
+
+    session_killed.connect(note)
+    yield told
+    session_killed.disconnect(note)
+
+
+def test_what_ends_by_its_id_is_told_by_a_signal(browser, clock, ada, bob, told):
+    engine = redisess_django.sessions.SessionStore
+    theirs, there = browser("bob"), browser("ada")
+    clock.advance(1)
+    here = browser("ada")
+    (bobs,), (own, other) = (manager().get_user_sessions(user.pk) for user in (bob, ada))
+    there(f"end/{bobs}")
+    here(f"end/{other}")
+    here(f"end/{other}")
+    assert told == [(engine, other, str(ada.pk))]
+    here(f"end/{own}")
+    assert told[1:] == [(engine, own, str(ada.pk))]
+    browser("bob")
+    theirs("others")
+    assert told[2:] == []
+    theirs("everywhere")
+    assert told[2:] == [(engine, bobs, str(bob.pk))]
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_what_a_form_may_send_in_place_of_an_id_ends_nothing(site, ada, signed_in):
+    request = RequestFactory().get("/")
+    store = request.session = redisess_django.sessions.SessionStore()
+    store["_auth_user_id" if signed_in else "cart"] = str(ada.pk)
+    for wrong in ("", "nonsense", "x\0", "s" * 5000, "é", "saa" + "0" * 25, "zzz"):
+        assert end_session(request, wrong) is False
+        assert asyncio.run(aend_session(request, wrong)) is False
+    with pytest.raises(TypeError, match="session_id"):
+        end_session(request, None)
 
 
 def test_nobody_has_nothing_to_end(browser):

@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import User, UserManager
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from redisess_django import manager
+from redisess_core.store import Store
+from redisess_django import known_users, manager
 from redisess_django.management import command
 
 LIST = ["redisess_sessions", "redisess_users"]
@@ -92,8 +94,40 @@ def test_users_are_listed_the_latest_active_first(ada, bob, clock):
     manager().create("of another service")
     assert run("redisess_users") == f"of another service  -\n{ada.pk}  ada\n{bob.pk}  bob\n"
     assert run("redisess_users", "--active", 60) == f"of another service  -\n{ada.pk}  ada\n"
-    assert lines("redisess_users")[0] == {"user_id": "of another service", "username": None}
-    assert lines("redisess_users")[1] == {"user_id": str(ada.pk), "username": "ada"}
+    found = sorted(lines("redisess_users"), key=lambda line: line["username"] or "")
+    assert found == [
+        {"user_id": "of another service", "username": None},
+        {"user_id": str(ada.pk), "username": "ada"},
+        {"user_id": str(bob.pk), "username": "bob"},
+    ]
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_json_lines_come_as_they_are_read_whatever_there_is(name, monkeypatch):
+    for number in range(1000):
+        manager().create(str(number))
+    written = []
+    execute = Store.execute
+
+    def counting(self, operation):
+        written.append(output.getvalue().count("\n"))
+        return execute(self, operation)
+
+    monkeypatch.setattr(Store, "execute", counting)
+    output = io.StringIO()
+    call_command(name, "--json", stdout=output)
+    assert output.getvalue().count("\n") == 1000
+    assert 0 < written[-1] < 1000  # it read on when it had written much of it
+
+
+def test_a_user_whom_the_default_manager_hides_has_a_name_all_the_same(ada, monkeypatch):
+    hidden = UserManager.from_queryset(QuerySet)()
+    hidden.model = User
+    hidden.get_queryset = lambda: QuerySet(User).none()
+    monkeypatch.setattr(User._meta, "default_manager", hidden)
+    manager().create(str(ada.pk))
+    assert run("redisess_users") == f"{ada.pk}  ada\n"
+    assert known_users.users_by_id([str(ada.pk)]) == {str(ada.pk): ada}  # which the admin goes by, too
 
 
 def test_names_are_looked_up_by_the_batch(ada, bob, monkeypatch):
@@ -208,7 +242,8 @@ def test_a_user_is_meant_in_one_way():
 
 
 def test_a_project_without_users_goes_by_ids(monkeypatch):
-    monkeypatch.setattr(command, "_user_model", lambda: None)
+    for module in (command, known_users):
+        monkeypatch.setattr(module, "user_model", lambda: None)
     manager().create("ada")
     assert run("redisess_users") == "ada  -\n"
     with pytest.raises(CommandError, match="say --id"):

@@ -14,6 +14,8 @@ from django.contrib.staticfiles import finders
 from django.test import AsyncClient, Client
 from django.urls import include, path
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
+from django.views.decorators.debug import sensitive_variables
 
 from redisess_django import manager
 from support.django_project import AFTER_SESSIONS, DJANGOS, OURS
@@ -25,7 +27,14 @@ PAGE = "/account/sessions/"
 ENDS = ("end/", "end-others/", "sign-in-again/")
 TO_SIGN_IN = "/sign-in/?next=/account/sessions/"
 
-urlpatterns = [*site_urls, path("account/sessions/", include("redisess_django.urls"))]
+ours = [path("sessions/", include("redisess_django.urls"))]
+urlpatterns = [
+    *site_urls,
+    path("account/sessions/", include("redisess_django.urls")),
+    path("mine/sessions/", include("redisess_django.urls", namespace="mine")),
+    path("nested/", include((ours, "accounts"))),
+    path("<slug:shop>/deep/", include(([path("", include((ours, "accounts"), namespace="inner"))], "shops"))),
+]
 
 
 class AnyName(BaseBackend):
@@ -33,6 +42,14 @@ class AnyName(BaseBackend):
 
     def authenticate(self, request, username=None, password=None):
         return User.objects.get(username="bob") if password == "bob's" else None
+
+
+class Broken(BaseBackend):
+    """Cannot ask the directory that knows the passwords; in its own frames it hides them."""
+
+    @sensitive_variables()
+    def authenticate(self, request, username=None, password=None):
+        raise RuntimeError("the directory does not answer")
 
 
 def killing(get_response):
@@ -309,6 +326,23 @@ def test_the_password_of_somebody_else_is_none(here, there, site):
     assert len(here.ids) == 2
 
 
+def test_a_password_is_in_no_report_of_an_error(laptop, pages, clock):
+    clock.advance(601)
+    laptop.open()
+    laptop.post("end-others/")
+    pages(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.ModelBackend", f"{__name__}.Broken"])
+    typed = "hunter2"
+    with pytest.raises(RuntimeError, match="the directory") as raised:
+        laptop.post("end-others/", password=typed)
+    shown = [
+        frame["function"]
+        for frame in ExceptionReporter(None, raised.type, raised.value, raised.tb).get_traceback_frames()
+        if "/tests/" not in frame["filename"] and "/test/" not in frame["filename"]  # who typed it
+        if any(typed in repr(value) for _name, value in frame["vars"])
+    ]
+    assert shown == []
+
+
 def test_who_has_no_password_signs_in_again(here, there, ada):
     User.objects.filter(pk=ada.pk).update(password="!", last_login=None)
     for each in (here, there):  # as a sign-on elsewhere would have it
@@ -453,6 +487,20 @@ def test_a_project_puts_its_own_frame_around_the_pages(laptop, phone, pages, tmp
     assert laptop.text.startswith("<title>Your sessions | The shop</title>")
     laptop.post("end-others/")
     assert laptop.text.startswith("<title>End all other sessions | The shop</title>")
+
+
+@pytest.mark.parametrize("under", ["/mine/sessions/", "/nested/sessions/", "/paint/deep/sessions/"])
+def test_a_project_puts_the_pages_into_a_namespace_of_its_own(laptop, phone, under):
+    def links():
+        return set(re.findall(rf'(?:action|href)="({under}[^"]*|/account/[^"]*)"', laptop.text))
+
+    laptop.open(under)
+    assert links() == {f"{under}end/", f"{under}end-others/"}
+    token = {"csrfmiddlewaretoken": re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', laptop.text)[1]}
+    laptop.text = laptop.client.post(f"{under}end-others/", token).content.decode()
+    assert links() == {under, f"{under}end-others/"}
+    assert laptop.client.post(f"{under}end/", token)["Location"] == under
+    assert laptop.client.post(f"{under}sign-in-again/", token)["Location"] == f"/sign-in/?next={under}"
 
 
 @pytest.mark.parametrize("url", ["", "end/", "end-others/"])

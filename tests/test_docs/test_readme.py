@@ -132,15 +132,20 @@ def test_the_django_page_does_what_it_says(redis_url):
         assert devices.keys() == {laptop_id, phone_id}
         assert devices[laptop_id] == {"id": laptop_id, "device": "laptop", "browser": "Firefox"}
         assert laptop.get("/active").json() == {"sessions": 2, "users": 1}
-        assert laptop.get(f"/devices/{phone_id}/end").json() == {"ended": True}
+        assert laptop.post(f"/devices/{phone_id}/end").json() == {"ended": True}
         phone.get("/sign-in/ada")
         assert "Other devices" in laptop.get("/account/sessions/").content.decode()
-        assert laptop.get("/devices/end-others").json() == {"ended": 1}
+        assert laptop.post("/devices/end-others").json() == {"ended": 1}
         answer = Client().post("/api/sign-in", {"name": "ada", "password": "secret"}, "application/json")
         assert not answer.cookies.get("sessionid")
         api = Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {answer.json()['token']}"})
         assert api.post(f"/devices/{laptop_id}/end").json() == {"ended": True}
-        assert api.get("/throw-out/ada").json() == {"ended": 1}
+        ends = (f"/devices/{laptop_id}/end", "/devices/end-others", "/throw-out/ada")
+        assert [api.get(end).status_code for end in ends] == [405, 405, 405]
+        assert [each.post("/throw-out/ada").status_code for each in (api, Client())] == [403, 403]
+        admin = Client()
+        admin.force_login(get_user_model().objects.create_superuser("root"))
+        assert admin.post("/throw-out/ada").json() == {"ended": 1}
         assert {laptop_id, phone_id} <= set(module["seen"])
         assert module["SESSION_ENGINE"] == settings.SESSION_ENGINE
         assert set(module["MIDDLEWARE"]) == set(settings.MIDDLEWARE)

@@ -105,6 +105,16 @@ def test_sessions_are_spread_over_all_nodes_and_found_wherever_they_are(manager,
     assert manager.count() == 0
 
 
+def test_an_administrators_plans_stay_in_their_slots(manager):
+    acting = manager.create("admin").session_id
+    ids = [manager.create(f"user{number}").session_id for number in range(20)]
+    assert [session.session_id for session in manager.run(manager.plan_named(ids))] == ids
+    assert [manager.run(manager.plan_kill_for(each, acting)) for each in ids[:5]] == [True] * 5
+    assert sum(manager.run(manager.plan_kill_user(f"user{number}", acting=acting)) for number in range(10)) == 5
+    assert manager.run(manager.plan_kill_all(keep=[acting], acting=acting)) == 10
+    assert manager.get_all_sessions() == [acting]
+
+
 def test_expired_sessions_of_every_node_are_in_no_count_and_are_swept(manager, clock):
     for number in range(50):
         manager.create(f"user{number}", ttl=10 if number % 2 else 20)

@@ -47,7 +47,7 @@ class RequestSessionMethods(RequestSessionState):
         Raises `SessionGone` if this session itself is no longer there: it may be somebody's who was signed out.
         """
         self._read()
-        check_handle("session_id", session_id)
+        check_handle("session_id", session_id, of_a_form=True)
         yield from self.exchange.saving()
         if self.current is None or self.user_id is None:
             return False

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from redisess_core.tokens import session_shard
-from redisess_django.admin.rows import is_user_id, name_of, users_by_id
+from redisess_django.admin.rows import is_user_id, name_of, sessions_of_users
 from redisess_django.conf import manager
+from redisess_django.known_users import users_by_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,12 +84,7 @@ class Listing:
         """How many there are on all pages; of some users' sessions nobody counts that."""
         if self.counts is None:
             return ""
-        sessions, users = self.counts[self.period], self.users
-        said = ngettext("%(number)s session", "%(number)s sessions", sessions) % {"number": localize(sessions)}
-        return ngettext("%(sessions)s of %(number)s user", "%(sessions)s of %(number)s users", users) % {
-            "sessions": said,
-            "number": localize(users),
-        }
+        return sessions_of_users(self.counts[self.period], self.users)
 
     @property
     def every_user(self) -> str:

@@ -49,10 +49,12 @@ class Panel:
             "more": number > len(rows),
             "all_url": f"{_url(site, 'changelist')}?{urlencode({'user': user_id})}",
         }
-        if site.get_model_admin(Session).has_delete_permission(self.request):
-            after = {"next": self.request.get_full_path()}
+        session_admin, after = site.get_model_admin(Session), {"next": self.request.get_full_path()}
+        if session_admin.has_delete_permission(self.request):
             context["end_url"] = f"{_url(site, 'end')}?{urlencode(after)}"
-            context["end_all_url"] = f"{_url(site, 'end_users')}?{urlencode({'user': user_id, **after})}"
+            context["may_end"] = [row for row in rows if session_admin.has_delete_permission(self.request, row.entry)]
+            if session_admin.has_delete_permission(self.request, Session.entry(str(user), user_id=user_id)):
+                context["end_all_url"] = f"{_url(site, 'end_users')}?{urlencode({'user': user_id, **after})}"
         return render_to_string(f"{_FOLDER}/panel.html", context)
 
 

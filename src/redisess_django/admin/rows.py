@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Q
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.timesince import timesince
-from django.utils.translation import gettext
+from django.utils.formats import localize
+from django.utils.translation import gettext, ngettext
 
 from redisess_core.config import check_user_id
 from redisess_django.devices import device_name
+from redisess_django.known_users import users_by_id
+from redisess_django.models import Session as Logged
+from redisess_django.times import idle_text, moment
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from django.contrib.admin import AdminSite
     from django.http import HttpRequest
 
     from redisess_core import Session
+    from redisess_core.session_state import SessionState
 
 MOST_USERS = 20  # that one search finds
 
@@ -44,6 +45,11 @@ class Row:
     def __str__(self) -> str:
         client = ", ".join(filter(None, (self.device, self.session.ip)))
         return f"{self.user_name}: {client}" if client else f"{self.user_name}: {self.session.session_id}"
+
+    @property
+    def entry(self) -> Logged:
+        """What stands for it where permissions are asked for, and in the admin's log."""
+        return Logged.entry(str(self), session_id=self.session.session_id, user_id=self.session.user_id)
 
     @property
     def device(self) -> str:
@@ -63,11 +69,7 @@ class Row:
     @property
     def idle(self) -> str:
         """How long ago that was, in words."""
-        accessed = self.last_access
-        if accessed is None or self.session.idle < 60:
-            return gettext("just now")
-        now = accessed + timedelta(seconds=self.session.idle)  # by the clock that sessions go by
-        return gettext("%(time)s ago") % {"time": timesince(accessed, now, depth=1)}
+        return idle_text(self.session)
 
     @property
     def expires(self) -> datetime | None:
@@ -80,7 +82,8 @@ class Viewer:
 
     def __init__(self, site: AdminSite, request: HttpRequest) -> None:
         self.site, self.request = site, request
-        self.own_session_id: str | None = getattr(request.session, "session_id", None)
+        own: SessionState | None = getattr(request.session, "current", None)  # as it is stored: a new id may await that
+        self.own_session_id = None if own is None else own.session_id
 
     def rows(self, sessions: Sequence[Session]) -> list[Row]:
         """Show sessions; one query of the database finds their users."""
@@ -130,23 +133,6 @@ class Viewer:
         return list(dict.fromkeys(ids)), len(found) > MOST_USERS
 
 
-def users_by_id(user_ids: Iterable[str]) -> dict[str, Any]:
-    """Find users in one query. An id that is none of this project's, or not as it writes it, finds nobody."""
-    model: Any = get_user_model()
-    key_field = model._meta.pk
-    keys: list[Any] = []
-    for user_id in user_ids:
-        try:
-            key = key_field.to_python(user_id)
-            key_field.run_validators(key)
-        except ValidationError:
-            continue
-        if "\0" not in user_id:  # which no database takes
-            keys.append(key)
-    found: dict[Any, Any] = model._default_manager.in_bulk(keys) if keys else {}
-    return {user_id_of(user): user for user in found.values()}
-
-
 def name_of(user_id: str | None, users: dict[str, Any]) -> str:
     """Return what to call the user of a session."""
     if user_id is None:
@@ -154,15 +140,17 @@ def name_of(user_id: str | None, users: dict[str, Any]) -> str:
     return str(users[user_id].get_username()) if user_id in users else user_id
 
 
-def moment(seconds: float) -> datetime | None:
-    """Return a time since the epoch as the project's templates take it; None for one that no calendar knows."""
-    if not math.isfinite(seconds):
-        return None
-    try:
-        found = datetime.fromtimestamp(seconds, UTC)
-        return found if settings.USE_TZ else timezone.make_naive(found, timezone.get_default_timezone())
-    except (OverflowError, OSError, ValueError):
-        return None
+def session_count(number: int) -> str:
+    """Say how many sessions."""
+    return ngettext("%(number)s session", "%(number)s sessions", number) % {"number": localize(number)}
+
+
+def sessions_of_users(sessions: int, users: int) -> str:
+    """Say how many sessions, and of how many users."""
+    return ngettext("%(sessions)s of %(number)s user", "%(sessions)s of %(number)s users", users) % {
+        "sessions": session_count(sessions),
+        "number": localize(users),
+    }
 
 
 def _is_text(model: Any, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import logout
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -18,7 +19,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from redisess_core import StoreUnavailable
+from redisess_core import SessionGone, StoreUnavailable
 from redisess_core.web import refusal_of
 from redisess_django.admin.endings import OthersEnding, SelectedEnding, UsersEnding
 from redisess_django.admin.listing import Listing
@@ -130,6 +131,7 @@ class SessionAdmin(_ModelAdmin):
             viewer = self._viewer(request)
             selected = SelectedEnding(viewer, session_ids)
             ending = selected if action == "end" else UsersEnding(viewer, selected.user_ids)
+            self._refuse_objects(request, ending)
             return self._ask(request, ending, request.get_full_path())
         return HttpResponseRedirect(request.get_full_path())
 
@@ -137,6 +139,7 @@ class SessionAdmin(_ModelAdmin):
         """Ask first; what is posted with an answer is done."""
         self._refuse_who_may_not_end(request)
         ending, after = planned(), self._address_after(request)
+        self._refuse_objects(request, ending)
         if not ending or request.method != "POST" or request.POST.get("post") != "yes":
             return self._ask(request, ending, after)
         ended, entries = ending.end()
@@ -166,14 +169,24 @@ class SessionAdmin(_ModelAdmin):
         if not (self.has_view_permission(request) and self.has_delete_permission(request)):
             raise PermissionDenied
 
+    def _refuse_objects(self, request: HttpRequest, ending: Ending) -> None:
+        if not all(self.has_delete_permission(request, each) for each in ending.objects):
+            raise PermissionDenied
+
     def _view(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Guard a page as the admin's are; where Redis is away, it says so."""
+        """Guard a page as the admin's are; where Redis is away, it says so.
+
+        Whose own session has ended meanwhile is sent to sign in, as the admin sends who is not signed in.
+        """
 
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 return view(request, *args, **kwargs)
             except StoreUnavailable as error:
                 return self._unavailable(request, error)
+            except SessionGone:
+                login_url = reverse("admin:login", current_app=self.admin_site.name)
+                return redirect_to_login(request.get_full_path(), login_url)
 
         return update_wrapper(self.admin_site.admin_view(update_wrapper(answer, view)), view)
 

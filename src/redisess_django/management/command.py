@@ -7,13 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from redisess_core import RedisessError
 from redisess_core.config import check_user_id
+from redisess_django.known_users import key_of, user_model, users_by_id
 from redisess_django.users import user_id_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BATCH: Final = 500  # users whose names are looked up by one query
-_LARGEST: Final = 2**63  # a key beyond it is in no database, and some drivers cannot be asked for one
 
 
 class SessionsCommand(BaseCommand):
@@ -82,11 +80,11 @@ def chosen_user(options: dict[str, Any]) -> str:
     text: str = options["user"]
     if options["id"]:
         return check_user_id(text)
-    model: Any = _user_model()
+    model: Any = user_model()
     if model is None:
         raise CommandError("This project has no users in its database: say --id, for the id that sessions have.")
     found = {*_ids_of(model, **{model.USERNAME_FIELD: text})}
-    key = None if options["username"] else _key_of(model, text)
+    key = None if options["username"] else key_of(text)
     if key is not None:
         found |= {*_ids_of(model, pk=key)}
     if len(found) > 1:
@@ -113,29 +111,10 @@ def printable(text: str) -> str:
 
 
 def _named(batch: list[T], user_id: Callable[[T], str | None]) -> Iterator[tuple[T, str | None]]:
-    model: Any = _user_model()
-    names: dict[str, str] = {}
-    if model is not None:
-        ids = {found for found in map(user_id, batch) if found is not None}
-        keys = {key for key in (_key_of(model, found) for found in ids) if key is not None}
-        if keys:
-            users = model._base_manager.filter(pk__in=keys)
-            names = {user_id_of(user): user.get_username() for user in users}
+    users = users_by_id({found for found in map(user_id, batch) if found is not None})
+    names = {found: user.get_username() for found, user in users.items()}
     for item in batch:
         yield item, names.get(user_id(item) or "")
-
-
-def _user_model() -> type[Any] | None:
-    return get_user_model() if apps.is_installed("django.contrib.auth") else None
-
-
-def _key_of(model: Any, user_id: str) -> Any:
-    """Return what the database knows a user of this id by; None: there can be no such user."""
-    try:
-        key = model._meta.pk.to_python(user_id)
-    except ValidationError:
-        return None
-    return None if isinstance(key, int) and not -_LARGEST <= key < _LARGEST else key
 
 
 def _ids_of(model: Any, **lookup: Any) -> Iterator[str]:

@@ -6,11 +6,18 @@ import re
 
 import pytest
 from admin_kit import FIREFOX, PAGE, text_of
+from django.contrib import admin
 from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import path as at
 
-from redisess_django import manager
+from redisess_core import SessionManager
+from redisess_django import manager, session_killed
+from redisess_django.admin import SessionAdmin
+from redisess_django.models import Session
+from redisess_django.sessions import SessionStore
 from support.django_project import AFTER_SESSIONS, DJANGOS, OURS
 
 SURE = {"post": "yes"}
@@ -212,3 +219,132 @@ def test_redis_away_while_sessions_end_is_said_too(start_server, set_up, site):
     server.resume()
     assert page.status_code == 503
     assert entries() == []
+
+
+@pytest.fixture
+def thrown_out(site, set_up, clock):
+    """A superuser's browser whose session ends while each of its requests runs: `thrown_out(shards=8)`."""
+
+    def thrown_out(engines=OURS, **options):
+        set_up(clock=clock, MIDDLEWARE=[engines, *AFTER_SESSIONS, "admin_kit.meddling"], **options)
+        user, _made = User.objects.get_or_create(username="root", is_staff=True, is_superuser=True)
+        browser = Client()
+        browser.force_login(user)
+        own = own_session_of(browser)
+        return lambda path, given: browser.post(path, {**given, **SURE}, **{"test.meddle": lambda: manager().kill(own)})
+
+    return thrown_out
+
+
+@pytest.mark.parametrize("engines", [OURS, DJANGOS])
+@pytest.mark.parametrize("shards", [1, 8])
+@pytest.mark.parametrize("path", ["end/", "end-users/", "end-others/"])
+def test_who_is_thrown_out_meanwhile_ends_nothing_and_is_sent_to_sign_in(thrown_out, ada, path, shards, engines):
+    post = thrown_out(engines, shards=shards, namespace=f"of_{shards}_shards")
+    ids = [manager().create(str(ada.pk)).session_id, manager().create(None).session_id]
+    done = post(PAGE + path, {"id": ids, "user": ada.pk})
+    assert (done.status_code, done["Location"]) == (302, f"/admin/login/?next={PAGE}{path}")
+    assert sorted(manager().get_all_sessions()) == sorted(ids)
+    assert entries() == []
+
+
+def test_what_had_ended_when_one_was_thrown_out_is_logged(boss, ada, monkeypatch):
+    ids = [manager().create(str(ada.pk), ip=f"192.0.2.{each}").session_id for each in range(3)]
+    own = own_session_of(boss)
+
+    run = SessionManager.run
+
+    def throwing_out(self, plan):
+        result = run(self, plan)
+        if result is True:  # the first has ended
+            self.kill(own)
+        return result
+
+    monkeypatch.setattr(SessionManager, "run", throwing_out)
+    boss.post(f"{PAGE}end/", {"id": ids, **SURE})
+    assert sorted(manager().get_user_sessions(ada.pk)) == sorted(ids[1:])
+    assert entries() == [("ada: Unknown device, 192.0.2.0", ids[0])]
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_ones_own_of_several_end_last(boss, ada, bob, set_up, clock, shards):
+    set_up(clock=clock, shards=shards, namespace=f"of_{shards}_shards")
+    user = User.objects.get(username="boss")
+    for path in ("end/", "end-users/"):
+        boss.force_login(user)
+        own = own_session_of(boss)
+        others = [manager().create(str(each.pk)).session_id for each in (ada, bob)]
+        boss.post(PAGE + path, {"id": [own, *others], "user": [user.pk, ada.pk, bob.pk], **SURE})
+        assert manager().count() == 0
+
+
+def test_each_that_was_selected_is_told_by_a_signal(boss, ada):
+    told = []
+
+    def note(sender, session_id, user_id, **_):
+        told.append((sender, session_id, user_id))
+
+    own, users = own_session_of(boss), User.objects.get(username="boss")
+    theirs, anonymous = manager().create(str(ada.pk)).session_id, manager().create(None).session_id
+    gone = manager().create(str(ada.pk))
+    gone.kill()
+    session_killed.connect(note)
+    try:
+        boss.post(f"{PAGE}end/", {"id": [own, theirs, anonymous, gone.session_id], **SURE})
+    finally:
+        session_killed.disconnect(note)
+    assert told == [
+        (SessionStore, theirs, str(ada.pk)),
+        (SessionStore, anonymous, None),
+        (SessionStore, own, str(users.pk)),
+    ]
+
+
+def test_a_confirmation_reads_sessions_together_and_without_their_data(boss, ada, wire):
+    ids = [manager().create(str(ada.pk), data={"big": "x" * 10_000}).session_id for _ in range(60)]
+    with wire() as seen:
+        page = text_of(boss.post(PAGE, {"action": "end", "_selected_action": ids}))
+    assert page.count('name="id"') == 60
+    assert len(seen.names) == 2
+
+
+class Cautious(SessionAdmin):
+    """Lets nobody end a session of bob's."""
+
+    def has_delete_permission(self, request, obj=None):
+        mine = obj is None or obj.user_id != str(User.objects.get(username="bob").pk)
+        return mine and super().has_delete_permission(request, obj)
+
+
+careful = admin.AdminSite(name="careful")
+careful.register(Session, Cautious)
+careful.register(User, UserAdmin)
+urlpatterns = [at("admin/", careful.urls)]
+
+
+def test_a_permission_is_asked_for_each_session_and_for_each_user(boss, ada, bob, set_up, clock):
+    set_up(clock=clock, ROOT_URLCONF=__name__)
+    boss.force_login(User.objects.get(username="boss"))
+    of_ada, of_bob = (manager().create(str(each.pk)).session_id for each in (ada, bob))
+    for path, given in (("end/", {"id": [of_ada, of_bob]}), ("end-users/", {"user": [ada.pk, bob.pk]})):
+        for answer in (boss.get(PAGE + path, given), boss.post(PAGE + path, {**given, **SURE})):
+            assert answer.status_code == 403
+    for action in ("end", "end_users"):
+        assert boss.post(PAGE, {"action": action, "_selected_action": of_bob}).status_code == 403
+    assert manager().count() == 3
+    panels = [text_of(boss.get(f"/admin/auth/user/{each.pk}/change/")) for each in (ada, bob)]
+    assert [f"{PAGE}end/" in panel for panel in panels] == [True, False]
+    assert [f"{PAGE}end-users/" in panel for panel in panels] == [True, False]
+    assert boss.post(f"{PAGE}end/", {"id": of_ada, **SURE}).status_code == 302
+    assert manager().get_user_sessions(ada.pk) == []
+
+
+def test_whose_key_is_renewed_by_the_same_request_ends_all_others(boss, ada, set_up, clock):
+    manager().create(str(ada.pk))
+    set_up(clock=clock, SECRET_KEY="another", SECRET_KEY_FALLBACKS=["of the tests"])
+    before = own_session_of(boss)
+    done = boss.post(f"{PAGE}end-others/", SURE)
+    assert done["Location"] == PAGE
+    assert own_session_of(boss) != before
+    assert manager().get_all_sessions() == [own_session_of(boss)]
+    assert boss.get(PAGE).status_code == 200
