@@ -40,8 +40,13 @@ class OwnSerializer:
         return self._serializer.loads(found.data) if isinstance(found, Serialized) else found
 
     def holds(self, data: bytes, value: object, key: str, /) -> bool:
-        """Whether *data* is *value*, encoded; one that encrypts makes other bytes each time."""
-        return self.encode(value, key) == data or self.decode(data) == value
+        """Whether *data* is *value*, encoded; one that encrypts makes other bytes each time, so what is read counts."""
+        if self.encode(value, key) == data:
+            return True
+        try:
+            return values.encode(self.decode(data), key) == values.encode(value, key)  # 1 is not True there
+        except (TypeError, ValueError):  # of what only this serializer can take, its bytes have to do
+            return False
 
 
 @cache
@@ -55,7 +60,7 @@ def codec() -> Codec:
     return values if path == _TYPED else _own_serializer(path)
 
 
-def _readable(stored: Mapping[str, bytes]) -> Mapping[str, bytes]:
+def readable(stored: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """Leave out what another serializer made: to who changes the setting, it is not there, as with Django's engines."""
     own = (None, settings.SESSION_SERIALIZER)
     return {key: encoded for key, encoded in stored.items() if values.serializer_of(encoded) in own}
@@ -67,7 +72,7 @@ class SessionCache(RequestMapping):
     owner: str | None  # who signed in by another adapter: not named in the data
 
     def __init__(self, stored: Mapping[str, bytes], owner: str | None = None) -> None:
-        stored = _readable(stored)
+        stored = readable(stored)
         self._data = RequestData(stored, codec())
         self._note(stored, owner)
 
@@ -91,8 +96,13 @@ class SessionCache(RequestMapping):
 
     @property
     def unnames_user(self) -> bool:
-        """Whether a user was named in what is stored, and is no longer."""
-        return SESSION_KEY in self._stored and SESSION_KEY not in self
+        """Whether a user was named in what is stored, or signed in by another adapter, and is no longer there."""
+        named = SESSION_KEY in self._stored or (self._left and self.owner is not None)
+        return named and SESSION_KEY not in self
+
+    def leave(self) -> None:
+        """Name nobody any longer, also not who signed in by another adapter."""
+        self._left = True
 
     @property
     def changed_in_place(self) -> bool:
@@ -105,12 +115,12 @@ class SessionCache(RequestMapping):
 
     def stored(self, changes: Changes, found: Mapping[str, bytes], owner: str | None) -> None:
         """Go on from *found*, which *changes* are part of now."""
-        found = _readable(found)
+        found = readable(found)
         self._data.rebase(changes, found)
         self._note(found, owner)
 
     def _note(self, stored: Mapping[str, bytes], owner: str | None) -> None:
-        self._stored, self._named_user = stored, False
+        self._stored, self._named_user, self._left = stored, False, False
         self.owner = None if SESSION_KEY in stored else owner
 
 

@@ -103,7 +103,7 @@ async def alogout_everywhere(request: HttpRequest) -> int:
 def _saved(request: HttpRequest) -> SessionStore | None:
     """Save the request's session, and return it; None: nobody is signed in."""
     store, signed_in = _store_of(request), has_user(request)
-    if store.modified:
+    if store.modified and not store.is_empty():
         with _told_as_gone(store):
             store.save()
     return store if signed_in else None
@@ -111,7 +111,7 @@ def _saved(request: HttpRequest) -> SessionStore | None:
 
 async def _asaved(request: HttpRequest) -> SessionStore | None:
     store, signed_in = _store_of(request), await ahas_user(request)
-    if store.modified:
+    if store.modified and not store.is_empty():
         with _told_as_gone(store):
             await store.asave()
     return store if signed_in else None

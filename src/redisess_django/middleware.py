@@ -173,8 +173,8 @@ class _Ending:
         failed = response.status_code >= 500
         self.saves = (store.modified or rolls) and not failed and not store.is_empty()
         self.signs_out = getattr(store, "signs_out" if failed else "leaves_nothing", False)  # also where a view fails
-        self.only_renews = self.saves and getattr(store, "only_renews", False)
         self.by_header = getattr(store, "transport", None) == "header"
+        self.only_renews = self.saves and not self.by_header and getattr(store, "only_renews", False)
 
     def give_up(self, error: Exception) -> HttpResponseBase:
         """Answer what the store refused, in place of the response."""

@@ -59,7 +59,7 @@ def take_over(store: SessionStore, key: Key) -> SessionCache | None:
         with suppress(UpdateError):  # signed out by a process that runs the former engine
             _mark(former, store).save()
             return taken
-    store.flush()
+    manager().run(store.dropping())
     return None
 
 
@@ -77,7 +77,7 @@ async def atake_over(store: SessionStore, key: Key) -> SessionCache | None:
         with suppress(UpdateError):
             await _mark(former, store).asave()
             return taken
-    await store.aflush()
+    await async_manager().run(store.dropping())
     return None
 
 

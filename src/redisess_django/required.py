@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpResponse
 
@@ -63,8 +63,9 @@ def has_user(request: HttpRequest) -> bool:
 async def ahas_user(request: HttpRequest) -> bool:
     """Do what `has_user` does."""
     await _session_of(request).aget(SESSION_KEY)
-    user = await request.auser() if hasattr(request, "auser") else None
-    return (user is None or user.is_authenticated) and _session_of(request).user_id is not None
+    if not hasattr(request, "auser"):
+        return await sync_to_async(has_user)(request)
+    return (await request.auser()).is_authenticated and _session_of(request).user_id is not None
 
 
 def _session_of(request: HttpRequest) -> Any:

@@ -35,7 +35,11 @@ class SessionStore(StorePlans):
         key = self._session_key
         found = manager().run(self.loading())
         if key is not None and self.state is None and migrate.is_former(key):
-            taken = migrate.take_over(self, Key(key))
+            try:
+                taken = migrate.take_over(self, Key(key))
+            except BaseException:
+                self.continue_as(key)
+                raise
             self._tell()
             return found if taken is None else taken
         return found
@@ -44,7 +48,11 @@ class SessionStore(StorePlans):
         key = self._session_key
         found = await async_manager().run(self.loading())
         if key is not None and self.state is None and migrate.is_former(key):
-            taken = await migrate.atake_over(self, Key(key))
+            try:
+                taken = await migrate.atake_over(self, Key(key))
+            except BaseException:
+                self.continue_as(key)
+                raise
             await self._atell()
             return found if taken is None else taken
         return found

@@ -143,19 +143,24 @@ class StoreState(SessionBase):
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
+        self.modified = True  # pyright: ignore[reportIncompatibleVariableOverride]  # the property above
         self._session_cache = cache_of({}, self._stored_data(), self._stored_user())
-        self.accessed = self._modified = True
+        self._session_cache.leave()
+        self._fields = {}
+        self.accessed = True
 
     def forget(self) -> None:
         """Go on with an empty session that has no key: this one has ended."""
+        closed, self.closed = self.closed, False  # to end it is never too late
         self.clear()
+        self.closed = closed
         self._begin_anew()
         self._want_nothing()
         self.flushed = True
 
     def continue_as(self, key: str) -> None:
         """Go on with another key; what it names is to be loaded."""
-        self._session_key = key
+        self._session_key, self.state = key, None
 
     @property
     def _data(self) -> Any:

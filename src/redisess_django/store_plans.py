@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from redisess_core import SessionDataTooLarge, SessionGone, SessionLimitReached
+from redisess_core import SessionGone, SessionLimitReached
 from redisess_core.config import check_user_id
 from redisess_core.events import EventKind, EventReason
 from redisess_core.plans import client_changes
@@ -20,7 +20,7 @@ from redisess_core.web import Happening
 from redisess_django import signals
 from redisess_django.conf import manager, option
 from redisess_django.current import made
-from redisess_django.data import SessionCache, cache_of
+from redisess_django.data import SessionCache, cache_of, readable
 from redisess_django.expiry import EXPIRY, EXPIRY_FIELD, Lifetime, lifetime_of
 from redisess_django.state import Key, StoreState, is_token, now
 
@@ -66,10 +66,17 @@ class StorePlans(StoreState):
         signed_in: Changes = {b"a": signed_in_at} if SESSION_KEY in data else {}
         try:
             yield from self._storing(data, {**data.changes(), **signed_in})
-        except (SessionDataTooLarge, SessionLimitReached):
-            self._session_cache = SessionCache({})
+        except BaseException:
             self._begin_anew()
             raise
+        finally:
+            del self._session_cache  # what is stored is still to be loaded: it may be that of a request beside this one
+
+    def dropping(self) -> Steps[None]:
+        """Plan the end of what was stored, to go on as with a key that names nothing."""
+        yield from self.deleting(Key(self._session_key or ""))
+        self._begin_anew()
+        self._modified = False
 
     def saving(self, *, must_create: bool) -> Steps[None]:
         """Plan to store what changed, and to move the expiry."""
@@ -162,14 +169,14 @@ class StorePlans(StoreState):
     def _rotating(self, current: SessionState, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
         """Store the session under another key, or as a user's; where it leaves its user, as a new one."""
         fresh, signs_in = self._leaves_user(), self._signs_in()
-        held = {DATA + name.encode(): value for name, value in self._stored_data().items()}
+        held = {DATA + name.encode(): value for name, value in readable(self._stored_data()).items()} if fresh else {}
         client: Changes = self._client() if fresh or signs_in else {}
         user_id = self._user_id() if signs_in else None
         try:
             rotated: SessionState = yield from manager().plan_rotate(
                 current,
                 key,
-                {**(held if fresh else {}), **changes, **client},
+                {**held, **changes, **client},
                 user_id=user_id,
                 ttl=lifetime.ttl,
                 deadline=lifetime.deadline,
@@ -180,7 +187,7 @@ class StorePlans(StoreState):
                 raise
             # A second click on "sign in": the first has rotated what was held for nobody; who signs in has signed in.
             key = key if key != self._session_key else Key(manager().new_token(user_id))
-            yield from self._creating(key, {**held, **changes}, lifetime)
+            yield from self._creating(key, {**current.carried_fields, **changes}, lifetime)
             return
         self.flushed = self.flushed or self.signs_out
         self.state, self._session_key = rotated, key
@@ -209,7 +216,7 @@ class StorePlans(StoreState):
             return Lifetime()
         latest = math.inf
         if current is not None and not begins and manager().max_lifetime is not None:
-            latest = (current.authenticated_at or current.created) + (manager().max_lifetime or 0)
+            latest = max(current.authenticated_at or 0, current.created) + (manager().max_lifetime or 0)
         expiry, configured = self._data.get(EXPIRY), option("TTL")
         if not expiry and configured is not None:
             return Lifetime(configured, latest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
@@ -19,6 +19,9 @@ from django.db.models.signals import class_prepared, post_delete, post_save, pre
 from redisess_core import StoreUnavailable
 from redisess_django.conf import manager, option
 from redisess_django.current import current_session
+
+if TYPE_CHECKING:
+    from redisess_django.state import StoreState
 
 _log: Final = logging.getLogger("redisess")
 
@@ -41,28 +44,39 @@ def user_id_of(user: Any) -> str:
     """Return a user's id as it is in the session's data: of a user of the database by the key, else what is given."""
     if not isinstance(user, Model):
         return user  # type: ignore[no-any-return]  # who takes it looks at it
-    if not isinstance(user, get_user_model()):
+    model: Any = get_user_model()
+    if not isinstance(user, model):
         raise TypeError(f"user: {type(user).__name__} given, a user wanted, or the id of one")
-    return str(user._meta.pk.value_to_string(user))
+    return str(model._meta.pk.value_to_string(user))  # not the subclass's own
 
 
 def _saving(*, instance: Any, raw: bool, using: str, update_fields: frozenset[str] | None, **_: object) -> None:
-    """Keep, until it is saved, what the database holds of what is followed."""
-    model: Any = get_user_model()
-    columns = {field.attname for field in model._meta.concrete_fields}
-    followed = ("is_active", "password") if option("END_ON_PASSWORD_CHANGE") else ("is_active",)
-    names = [name for name in followed if name in columns and (update_fields is None or name in update_fields)]
-    instance._redisess_stored = {}
-    if names and not raw and not instance._state.adding:
-        instance._redisess_stored = model._base_manager.using(using).filter(pk=instance.pk).values(*names).first() or {}
+    """Keep, until it is saved, the password that the database holds, if that may be about to change."""
+    stored = None
+    if not raw and not instance._state.adding and _writes("password", update_fields):
+        key = {"pk": user_id_of(instance)}
+        stored = get_user_model()._base_manager.using(using).filter(**key).values_list("password", flat=True).first()
+    instance.__dict__.setdefault("_redisess_stored", []).append(stored)  # a receiver of it may save it once more
 
 
-def _saved(*, instance: Any, using: str, update_fields: frozenset[str] | None, **_: object) -> None:
-    stored: dict[str, Any] = instance._redisess_stored
-    if stored.get("is_active") and not instance.is_active:
+def _saved(
+    *, instance: Any, created: bool, raw: bool, using: str, update_fields: frozenset[str] | None, **_: object
+) -> None:
+    stored = instance._redisess_stored.pop()
+    if created or raw:
+        return
+    if _writes("is_active", update_fields) and not instance.is_active:
         transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
-    elif "password" in stored and stored["password"] != instance.password and not _is_upgrade(instance, update_fields):
+    elif stored not in (None, instance.password) and not _is_upgrade(instance, update_fields):
         transaction.on_commit(partial(_end_others, user_id_of(instance)), using=using)
+
+
+def _writes(name: str, update_fields: frozenset[str] | None) -> bool:
+    """Whether a save writes this field, of those that a user's class has."""
+    if name == "password" and not option("END_ON_PASSWORD_CHANGE"):
+        return False
+    known = {field.attname for field in get_user_model()._meta.concrete_fields}
+    return name in known and (update_fields is None or name in update_fields)
 
 
 def _deleted(*, instance: Any, using: str, **_: object) -> None:
@@ -83,14 +97,13 @@ def _end_all(user_id: str) -> None:
 
 
 def _end_others(user_id: str) -> None:
-    store = current_session()
-    current = None if store is None else store.current
-    _kill(user_id, keep=None if current is None else current.session_id)
+    _kill(user_id, keep=current_session())
 
 
-def _kill(user_id: str, *, keep: str | None = None) -> None:
+def _kill(user_id: str, *, keep: StoreState | None = None) -> None:
     try:
-        manager().kill_user(user_id, keep=keep)
+        current = None if keep is None else keep.current
+        manager().kill_user(user_id, keep=None if current is None else current.session_id)
     except StoreUnavailable:
         _log.error("user %s changed, but the sessions to be ended live on: end them by redisess_kill_user", user_id)
         raise

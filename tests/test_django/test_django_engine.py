@@ -671,6 +671,32 @@ def test_what_another_serializer_made_is_not_there(set_up, make, before, after):
     assert manager().get_user_sessions("7") == [other.session_id]
 
 
+def test_values_that_are_equal_and_not_the_same_are_told_apart_under_a_serializer_too(with_words, make):
+    store = make()
+    store["flags"], store["on"] = [0, 1], {"a": 1}
+    store.save()
+    other = make(store.session_key)
+    other["flags"] = [False, True]
+    other["on"]["a"] = True
+    other.save()
+    found = make(store.session_key)
+    assert [repr(found["flags"]), repr(found["on"])] == ["[False, True]", "{'a': True}"]
+
+
+def test_what_another_serializer_made_goes_to_no_other_user(set_up, make):
+    set_up(SESSION_SERIALIZER=f"{__name__}.Words")
+    store = make()
+    store["_auth_user_id"], store["secret"] = "7", "of user 7"
+    store.save()
+    set_up()
+    other = make(store.session_key)
+    other["_auth_user_id"] = "8"
+    other.save()
+    set_up(SESSION_SERIALIZER=f"{__name__}.Words")
+    found = make(other.session_key)
+    assert (found.user_id, found.get("secret")) == ("8", None)
+
+
 # Expiry
 
 

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth import alogin, get_user_model, login
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import AnonymousUser, Group
 from django.http import JsonResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.views import View
@@ -335,6 +335,25 @@ def test_who_is_no_user_is_refused(set_up, database, call):
     set_up()
     with pytest.raises(TypeError, match="user: Group given"):
         call(Group.objects.create(name="staff"))
+
+
+@pytest.mark.parametrize("path", ["others", "everywhere", "end/x"])
+def test_for_whom_django_signs_out_nothing_is_stored(browser, ada, path):
+    here = browser("ada")
+    new_hash(get_user_model().objects.filter(pk=ada.pk))
+    assert here(path).json()["ended"] in (0, False)
+    assert manager().count() == 0
+
+
+def test_a_user_whom_a_middleware_set_counts_in_async_code_too(set_up, ada):
+    set_up()
+    request = RequestFactory().get("/")
+    request.session = redisess_django.sessions.SessionStore(
+        manager().create(str(ada.pk), data={"_auth_user_id": str(ada.pk)}).token
+    )
+    for user, status in ((AnonymousUser(), 401), (ada, 200)):
+        request.user = user
+        assert required(request).status_code == asyncio.run(arequired(request)).status_code == status
 
 
 def test_a_stranger_who_only_wrote_is_not_signed_in(browser):

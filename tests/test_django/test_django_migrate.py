@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 import pytest
@@ -16,7 +17,7 @@ from django.views.debug import ExceptionReporter
 from django_kit import UNKNOWN_TOKEN
 
 from redisess_core import StoreUnavailable
-from redisess_django import manager, session_created
+from redisess_django import manager, migrate, session_created
 from redisess_django.migrate import take_over
 from redisess_django.sessions import SessionStore
 from redisess_django.state import Key
@@ -188,6 +189,77 @@ def test_a_former_session_can_be_ended_before_it_is_read(set_up, former_cookie, 
     assert manager().count() == 0
     assert browser("blocking", cookie)[0]("me").json() == {"user": None, "data": {}}
     assert dict(import_module(DB).SessionStore(cookie).load()) == {}
+
+
+def test_where_redis_goes_away_meanwhile_nothing_seems_taken_over(set_up, former_cookie, start_server, colour):
+    server = start_server()
+    cookie = former_cookie(CACHE)
+    set_up(server.url, migrate_from=CACHE)
+    server.stop()
+    store = SessionStore(cookie)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(store.aget("cart")) if colour == "async" else store.get("cart")
+    assert dict(import_module(CACHE).SessionStore(cookie).load())["cart"] == "tea"
+
+
+def test_who_is_taken_over_beside_another_request_sees_what_that_changed(set_up, former_cookie, monkeypatch, colour):
+    cookie = former_cookie(CACHE)
+    set_up(migrate_from=CACHE)
+    beside = SessionStore(cookie)
+    taking = migrate._taking
+
+    def late(*args):
+        monkeypatch.setattr(migrate, "_taking", taking)
+        beside["cart"] = "coffee"
+        beside.save()
+        return taking(*args)
+
+    monkeypatch.setattr(migrate, "_taking", late)
+    store = SessionStore(cookie)
+    found = asyncio.run(store.aget("cart")) if colour == "async" else store["cart"]
+    assert found == "coffee"
+    assert store.session_id == beside.session_id
+    assert manager().count() == 1
+
+
+def test_a_former_session_that_is_over_is_nobodys(set_up, ada, colour):
+    set_up(migrate_from=SIGNED)
+    former = import_module(SIGNED).SessionStore()
+    former["_auth_user_id"] = str(ada.pk)
+    former.set_expiry(datetime.now(UTC) - timedelta(seconds=1))
+    former.save()
+    store = SessionStore(former.session_key)
+    found = asyncio.run(store.aget("_auth_user_id")) if colour == "async" else store.get("_auth_user_id")
+    assert found is None
+    assert store.user_id is None
+
+
+def test_a_max_lifetime_counts_from_the_takeover(set_up, former_cookie, ada):
+    cookie = former_cookie()
+    set_up(migrate_from=DB, max_lifetime=3600)
+    store = SessionStore(cookie)
+    store.set_expiry(600)
+    store.save()
+    (session,) = manager().list_user_sessions(ada.pk)
+    assert session.ttl == 600
+
+
+def test_a_request_that_comes_late_leaves_the_browsers_new_cookie_alone(set_up, former_cookie, monkeypatch):
+    cookie = former_cookie()
+    set_up(migrate_from=DB)
+    real = migrate._taking
+
+    def late(*args):
+        monkeypatch.setattr(migrate, "_taking", real)
+        beside, _ = browser("blocking", cookie)
+        beside("sign-in/ada")
+        return real(*args)
+
+    monkeypatch.setattr(migrate, "_taking", late)
+    get, cookies = browser("blocking", cookie)
+    assert get("me").json()["user"] is None
+    assert cookies["sessionid"].value == cookie
 
 
 def test_to_be_taken_over_is_no_sign_in(set_up, former_cookie, ada, colour):

@@ -427,6 +427,18 @@ def test_a_field_of_a_user_stays_with_nobody_else(set_up, store, told, leave, fo
     assert told == [("killed", before, "7"), ("created", session.session_id, follows)]
 
 
+def test_clear_signs_out_also_who_was_signed_in_by_another_adapter(store):
+    session = store(manager().create("9", data={"cart": [1]}).token)
+    assert session["cart"] == [1]
+    session.clear()
+    assert session.leaves_nothing
+    session["note"] = 1
+    session.save()
+    assert session.user_id is None
+    assert users() == set()
+    assert manager().count() == 1
+
+
 def test_a_second_click_on_sign_in_signs_in_too_and_has_what_was_held_for_nobody(store):
     session = store()
     session["cart"] = [1]

@@ -142,7 +142,7 @@ class OthersEnding(Ending):
     def end(self) -> tuple[int, list[Logged]]:
         """End those that were created before the call."""
         own = self._own_session_id
-        ended: int = manager().run(manager().plan_kill_all(keep=[] if own is None else [own], acting=own))
+        ended: int = manager().run(manager().plan_kill_all(keep=[own], acting=own))
         return ended, [Logged.entry(gettext("all sessions but one (%(number)d)") % {"number": ended})] if ended else []
 
 
