@@ -1,9 +1,10 @@
 """The move from a former engine: `REDISESS = {"MIGRATE_FROM": "django.contrib.sessions.backends.db"}`.
 
 A session of that engine is taken over when its key is first seen: its data is stored under a token of ours, which the
-response sends, and in its place stays for a minute a mark that says what became of it, for requests that were under way
-with the old key. The token follows from the old key by `SECRET_KEY`, so requests side by side come to the same one; but
-not of an anonymous session that is held in a signed cookie, for two visitors of the same second may have the same.
+response sends, be it an error, and in its place stays for ten minutes a mark that says what became of it, for requests
+that were under way with the old key. The token follows from the old key by `SECRET_KEY`, so requests side by side come
+to the same one; but not of an anonymous session that is held in a signed cookie, for two visitors of the same second
+may have the same.
 
 A request that read the former session before another took it over, and comes here after that one has signed out, stores
 it once more. It looks at the mark then, which tells of another creation, and ends what it stored.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from redisess_django.sessions import SessionStore
 
 _MOVED: Final = "_redisess_moved"
-_UNDER_WAY: Final = 60  # seconds in which what began with the old key has ended
+_UNDER_WAY: Final = 600  # seconds in which whoever began with the old key, or met an error, has come with the new one
 _log: Final = logging.getLogger("redisess")
 
 
@@ -124,7 +125,7 @@ def _taking(store: SessionStore, key: Key, data: Mapping[str, Any]) -> Steps[Ses
             _log.warning("a session of the former engine cannot be taken over: %s", error)
             return None
     found = yield from store.loading()  # it may be that of a request beside this one
-    store.modified = store.state is not None  # its cookie has yet to be sent
+    store.modified = store.moved = store.state is not None  # its cookie has yet to be sent
     return None if store.state is None else found
 
 

@@ -46,6 +46,7 @@ class StoreState(SessionBase):
     ip: str | None = None
     user_agent: str | None = None
     flushed = False  # since it was made
+    moved = False  # from a former engine, since it was made
     closed = False  # its response has begun
     state: SessionState | None = None  # as it is stored
     _modified = False
@@ -67,6 +68,11 @@ class StoreState(SessionBase):
         super()._set_session_key(Key(value) if value else None)
 
     _session_key = property(SessionBase._get_session_key, _set_session_key)
+
+    @property
+    def stored_key(self) -> str | None:
+        """The token of the session as it is stored."""
+        return None if self.state is None or self._session_key is None else str(self._session_key)
 
     @property
     def session_id(self) -> str | None:
