@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from redisess_core.session_state import SessionState
     from redisess_core.web import TransportName
+    from redisess_django.migrate import Former
 
 _HASH: Final = DATA + HASH_SESSION_KEY.encode()
 
@@ -48,6 +49,7 @@ class StoreState(SessionBase):
     flushed = False  # since it was made
     closed = False  # its response has begun
     state: SessionState | None = None  # as it is stored
+    former: Former | None = None  # what its key named in the former engine, which has yet to be told
     _modified = False
     _cycled = False
     _new_key: str | None = None
@@ -137,9 +139,10 @@ class StoreState(SessionBase):
 
     @property
     def only_renews(self) -> bool:
-        """Whether nothing is wanted but another key: what Django does that meets a user of an old `SECRET_KEY`."""
+        """Whether nothing is wanted but another key: of a user of an old `SECRET_KEY`, or of the former engine."""
         data = self._data
-        return self._cycled and isinstance(data, SessionCache) and set(data.changes()) <= {_HASH} and not self._fields
+        renews = self._cycled or self.former is not None
+        return renews and isinstance(data, SessionCache) and set(data.changes()) <= {_HASH} and not self._fields
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""
