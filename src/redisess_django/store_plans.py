@@ -75,7 +75,7 @@ class StorePlans(StoreState):
         """Plan to store what changed, and to move the expiry."""
         if must_create:
             yield from self._refusing_a_live_one()
-        elif self.state is None and self._session_key is not None:
+        elif self._session_key is not None and (self.state is None or self._data is None):
             yield from self._looking_first(self._session_key)
         data = self._data
         if not isinstance(data, SessionCache):
@@ -113,7 +113,7 @@ class StorePlans(StoreState):
             self._begin_anew()
 
     def _looking_first(self, key: str) -> Steps[None]:
-        """Look for what the key names, where the data was put together without."""
+        """Look for what the key names, where the data was put together without, or was given away by `load()`."""
         data = self._data
         self._put(data, over=(yield from self.loading()), key=key)
 

@@ -119,6 +119,14 @@ def test_load_gives_a_dict(saved, make):
     assert SessionBase().decode(SessionBase().encode(found)) == found
 
 
+def test_a_session_that_is_saved_after_load_keeps_what_it_holds(saved, make):
+    store = make(saved.session_key)
+    store.load()
+    store.save()
+    assert store.session_key == saved.session_key
+    assert make(saved.session_key).load() == {"a": 1}
+
+
 @pytest.mark.anyio
 async def test_tasks_that_change_a_session_that_was_not_read_both_win(project):
     store = SessionStore()

@@ -554,6 +554,21 @@ def test_two_tasks_that_read_an_old_session_side_by_side_read_the_same(set_up, f
     assert manager().count() == 1
 
 
+def test_an_old_session_that_is_saved_after_load_keeps_what_it_holds(set_up, former_cookie, shards, colour):
+    cookie = former_cookie()
+    set_up(migrate_from=DB, shards=shards)
+    for _ in range(3):  # taken over, and then found by the mark
+        store = SessionStore(cookie)
+        if colour == "blocking":
+            store.load()
+            store.save()
+        else:
+            asyncio.run(store.aload())
+            asyncio.run(store.asave())
+        assert store["cart"] == "tea"
+    assert manager().count() == 1
+
+
 def test_a_session_that_would_be_over_is_none(set_up, former_cookie, middleware, colour):
     cookie = former_cookie()
     set_up(migrate_from=DB, session_middleware=middleware, SESSION_COOKIE_AGE=0)
