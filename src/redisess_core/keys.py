@@ -20,6 +20,10 @@ class ShardKeys:
         """Name the hash of a session."""
         return self.prefix + b"s:" + session_id.encode("ascii")
 
+    def once(self, session_id: str) -> bytes:
+        """Name what says that a session was created, and is not to be again."""
+        return self.prefix + b"once:" + session_id.encode("ascii")
+
     def user(self, user_id: bytes) -> bytes:
         """Name the sorted set of a user's sessions."""
         return self.prefix + b"u:" + user_id

@@ -110,16 +110,22 @@ class SessionPlans(Generic[S]):
         max_lifetime: float | None = None,
         deadline: float | None = None,
         instead_of: SessionState | None = None,
+        authenticated_at: float | None = None,
+        once: int | None = None,
     ) -> Steps[S]:
         """Plan a session for *token*; *instead_of* another, whose data may stay as large as it is.
 
         *deadline*: when it ends at the latest, in seconds since the epoch; `math.inf`: as its max lifetime says.
+        *authenticated_at*: when its user signed in, if that is not now; 0: unknown. *once*: for so many seconds no
+        other is created for this token, whatever becomes of this one: that is a `SessionGone`, also while it lives.
         """
         created, largest = None, self.max_data_bytes
         if instead_of is not None:
             created, own = instead_of.created, None if deadline is not None else instead_of.own_lifetime
             max_lifetime = min(own, self.max_lifetime or own) if own else None
             largest = max(largest, int(instead_of.stored_fields.get(b"n") or 0))
+        if authenticated_at is not None:
+            changes = {**changes, b"a": repr(float(authenticated_at)).encode()}
         ttl = self.ttl if ttl is None else check_seconds("ttl", ttl)
         lifetime = (self.max_lifetime or 0) if max_lifetime is None else check_seconds("max_lifetime", max_lifetime)
         stored = [(name, value) for name, value in changes.items() if value is not None]
@@ -128,12 +134,14 @@ class SessionPlans(Generic[S]):
 
         def decode(reply: list[Any]) -> S:
             self.refuse(reply, user_id)
+            if reply[0] == b"before":
+                raise SessionGone(session_id)
             now = reply[1]
             found = {b"now": now, b"c": now, b"l": now, b"t": repr(ttl).encode(), **changes}
             if created is not None:
                 found[b"c"] = repr(created).encode()
             if user_id is not None:
-                found.update({b"u": user_id.encode(), b"a": now})
+                found = {b"a": now, **found, b"u": user_id.encode()}
             ends = min(math.inf if deadline is None else deadline, read_time(now) + lifetime if lifetime else math.inf)
             if ends < math.inf:
                 found[b"d"] = repr(ends).encode()
@@ -150,9 +158,13 @@ class SessionPlans(Generic[S]):
             "" if created is None else created,
             "" if deadline in (None, math.inf) else deadline,
             size,
+            "" if once is None else once,
             *(part for pair in stored for part in pair),
         )
-        return until_done(Operation(script("create"), self.session_keys(session_id), args, decode))
+        keys = self.session_keys(session_id)
+        if once is not None:
+            keys += (self._shards[tokens.shard_of(session_id)].once(session_id),)
+        return until_done(Operation(script("create"), keys, args, decode))
 
     def plan_authenticate(self, token: str, *, touch: bool = True) -> Operation[S | None]:
         """Plan the opening of the session that a well-formed *token* names."""

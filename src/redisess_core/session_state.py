@@ -98,7 +98,7 @@ class SessionState:
 
     @property
     def authenticated_at(self) -> float | None:
-        """When its user signed in, in seconds since the epoch; None: anonymous."""
+        """When its user signed in, in seconds since the epoch; None: anonymous; 0: unknown, before it was created."""
         if self.user_id is None:
             return None
         return read_time(self._stored.get(b"a") or self._stored[b"c"])
@@ -180,8 +180,8 @@ class SessionState:
     def own_lifetime(self) -> float | None:
         """Seconds from its sign-in, or else its creation, to its absolute deadline; None where it has none."""
         deadline = self._stored.get(b"d")
-        began = self._stored.get(b"a") or self._stored[b"c"]
-        return None if deadline is None else round(float(deadline) - read_time(began), 6)
+        began = self.authenticated_at or self.created
+        return None if deadline is None else round(float(deadline) - began, 6)
 
     @property
     def carried_fields(self) -> Changes:

@@ -174,7 +174,6 @@ class _Ending:
         self.saves = (store.modified or rolls) and not failed and not store.is_empty()
         self.signs_out = getattr(store, "signs_out" if failed else "leaves_nothing", False)  # also where a view fails
         self.by_header = getattr(store, "transport", None) == "header"
-        self.moved = getattr(store, "moved", False)
         self.only_renews = self.saves and not self.by_header and getattr(store, "only_renews", False)
 
     def give_up(self, error: Exception) -> HttpResponseBase:
@@ -189,7 +188,7 @@ class _Ending:
     def finish(self) -> HttpResponseBase:
         """Write the headers."""
         response, store = self.response, self.store
-        key: str | None = store.session_key if self.saves else store.stored_key if self.moved else None
+        key: str | None = store.session_key if self.saves else None
         signed_out = getattr(store, "flushed", False)
         if key is not None and not self.by_header:
             self._set_cookie(key)

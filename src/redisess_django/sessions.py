@@ -33,28 +33,18 @@ class SessionStore(StorePlans):
 
     def _load(self) -> SessionCache:
         key = self._session_key
-        found = manager().run(self.loading())
-        if key is not None and self.state is None and migrate.is_former(key):
-            try:
-                taken = migrate.take_over(self, Key(key))
-            except BaseException:
-                self.continue_as(key)
-                raise
-            self._tell()
-            return found if taken is None else taken
+        if key is None or not migrate.is_former(key):
+            return manager().run(self.loading())
+        found = migrate.take_over(self, key)
+        self._tell()
         return found
 
     async def _aload(self) -> SessionCache:
         key = self._session_key
-        found = await async_manager().run(self.loading())
-        if key is not None and self.state is None and migrate.is_former(key):
-            try:
-                taken = await migrate.atake_over(self, Key(key))
-            except BaseException:
-                self.continue_as(key)
-                raise
-            await self._atell()
-            return found if taken is None else taken
+        if key is None or not migrate.is_former(key):
+            return await async_manager().run(self.loading())
+        found = await migrate.atake_over(self, key)
+        await self._atell()
         return found
 
     def _get_session(self, no_load: bool = False) -> Any:
@@ -104,26 +94,36 @@ class SessionStore(StorePlans):
         A session that has no key is created. Raises `CreateError` where *must_create* and the key names a live one; a
         key that names none is not taken up, but replaced.
         """
+        key, data = self._session_key, self._data
+        if key is not None and migrate.is_former(key):  # it was not read
+            self._put(data, over=self._load(), key=key)
         manager().run(self.saving(must_create=must_create))
-        self._tell()
+        try:
+            migrate.tell_former(self)
+        finally:
+            self._tell()
 
     async def asave(self, must_create: bool = False) -> None:  # noqa: D102
+        key, data = self._session_key, self._data
+        if key is not None and migrate.is_former(key):
+            self._put(data, over=await self._aload(), key=key)
         await async_manager().run(self.saving(must_create=must_create))
-        await self._atell()
+        try:
+            await migrate.atell_former(self)
+        finally:
+            await self._atell()
 
     def delete(self, session_key: str | None = None) -> None:
         """End the session of this key, or else this one, at once and for good."""
         session_key = Key(session_key or self._session_key or "")
         manager().run(self.deleting(session_key))
-        if migrate.is_former(session_key):
-            migrate.end(session_key)
+        migrate.end(self, self._former_of(session_key))
         self._tell()
 
     async def adelete(self, session_key: str | None = None) -> None:  # noqa: D102
         session_key = Key(session_key or self._session_key or "")
         await async_manager().run(self.deleting(session_key))
-        if migrate.is_former(session_key):
-            await migrate.aend(session_key)
+        await migrate.aend(self, self._former_of(session_key))
         await self._atell()
 
     def flush(self) -> None:
@@ -156,6 +156,10 @@ class SessionStore(StorePlans):
     @classmethod
     async def aclear_expired(cls) -> None:  # noqa: D102
         await async_manager().wipe()
+
+    def _former_of(self, key: Key) -> migrate.Former | None:
+        own = self.former if key == (self._session_key or "") else None
+        return own or (migrate.Former(key) if key and migrate.is_former(key) else None)
 
     def _tell(self) -> None:
         for signal, told in self._take_happened():

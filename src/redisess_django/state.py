@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from redisess_core.session_state import SessionState
     from redisess_core.web import TransportName
+    from redisess_django.migrate import Former
 
 _HASH: Final = DATA + HASH_SESSION_KEY.encode()
 
@@ -46,9 +47,9 @@ class StoreState(SessionBase):
     ip: str | None = None
     user_agent: str | None = None
     flushed = False  # since it was made
-    moved = False  # from a former engine, since it was made
     closed = False  # its response has begun
     state: SessionState | None = None  # as it is stored
+    former: Former | None = None  # what its key named in the former engine, which has yet to be told
     _modified = False
     _cycled = False
     _new_key: str | None = None
@@ -68,11 +69,6 @@ class StoreState(SessionBase):
         super()._set_session_key(Key(value) if value else None)
 
     _session_key = property(SessionBase._get_session_key, _set_session_key)
-
-    @property
-    def stored_key(self) -> str | None:
-        """The token of the session as it is stored."""
-        return None if self.state is None or self._session_key is None else str(self._session_key)
 
     @property
     def session_id(self) -> str | None:
@@ -143,9 +139,10 @@ class StoreState(SessionBase):
 
     @property
     def only_renews(self) -> bool:
-        """Whether nothing is wanted but another key: what Django does that meets a user of an old `SECRET_KEY`."""
+        """Whether nothing is wanted but another key: of a user of an old `SECRET_KEY`, or of the former engine."""
         data = self._data
-        return self._cycled and isinstance(data, SessionCache) and set(data.changes()) <= {_HASH} and not self._fields
+        renews = self._cycled or self.former is not None
+        return renews and isinstance(data, SessionCache) and set(data.changes()) <= {_HASH} and not self._fields
 
     def clear(self) -> None:
         """Remove all data; of a signed-in session its user, too."""

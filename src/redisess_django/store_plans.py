@@ -6,7 +6,6 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from redisess_core.record import Changes
     from redisess_core.session_state import SessionState
 
-_DAY: Final = 24 * 3600
 _log: Final = logging.getLogger("redisess")
 _SIGNAL_OF: Final = {
     EventKind.CREATED: signals.session_created,
@@ -58,25 +56,20 @@ class StorePlans(StoreState):
             self._session_key = None
         return SessionCache(self._stored_data(), self._stored_user())
 
-    def beginning(self, key: Key, data: SessionCache) -> Steps[None]:
-        """Plan to store *data* as a new session under a key that was chosen for it; it is no sign-in of now."""
-        self._begin_anew()
-        self._session_cache, self._cycled, self._new_key = data, True, key
-        signed_in_at = repr(now() - max(settings.SESSION_COOKIE_AGE, _DAY)).encode()
-        signed_in: Changes = {b"a": signed_in_at} if SESSION_KEY in data else {}
+    def taking_over(self, key: Key, data: SessionCache, *, once: int | None) -> Steps[SessionCache]:
+        """Plan to store *data* as a new session under a key that was chosen for it; raises as `plan_create`."""
+        self._session_cache, changes = data, data.changes()
         try:
-            yield from self._storing(data, {**data.changes(), **signed_in})
-        except BaseException:
-            self._begin_anew()
-            raise
+            lifetime = self._lifetime(changes)
+            if lifetime.over:
+                return (yield from self.loading())
+            signed_in = None if self._user_id() is None else 0  # before, nobody knows when
+            yield from self._creating(key, changes, lifetime, authenticated_at=signed_in, once=once)
         finally:
-            del self._session_cache  # what is stored is still to be loaded: it may be that of a request beside this one
-
-    def dropping(self) -> Steps[None]:
-        """Plan the end of what was stored, to go on as with a key that names nothing."""
-        yield from self.deleting(Key(self._session_key or ""))
-        self._begin_anew()
-        self._modified = False
+            if self.state is None and self._data is data:
+                del self._session_cache
+        data.stored(changes, self._stored_data(), self._stored_user())
+        return data
 
     def saving(self, *, must_create: bool) -> Steps[None]:
         """Plan to store what changed, and to move the expiry."""
@@ -120,13 +113,16 @@ class StorePlans(StoreState):
             self._begin_anew()
 
     def _looking_first(self, key: str) -> Steps[None]:
-        """Look for what the key names, where the data was put together without, or `load()` gave it away."""
+        """Look for what the key names, where the data was put together without, or was given away by `load()`."""
         data = self._data
-        found = yield from self.loading()
+        self._put(data, over=(yield from self.loading()), key=key)
+
+    def _put(self, data: Any, *, over: SessionCache, key: str) -> None:
+        """Go on with data that was put together before *over* was loaded; `UpdateError`: the key named nothing."""
         if self.state is None:
             self._session_key = key
             raise UpdateError
-        self._session_cache = found if data is None else cache_of(data, self._stored_data(), self._stored_user())
+        self._session_cache = over if data is None else cache_of(data, self._stored_data(), self._stored_user())
 
     def _storing(self, data: SessionCache, changes: Changes) -> Steps[None]:
         current, key, lifetime = self.state, self._next_key(), self._lifetime(changes)
@@ -142,9 +138,9 @@ class StorePlans(StoreState):
         data.stored(changes, self._stored_data(), self._stored_user())
         self._want_nothing()
 
-    def _creating(self, key: str, changes: Changes, lifetime: Lifetime) -> Steps[None]:
+    def _creating(self, key: str, changes: Changes, lifetime: Lifetime, **how: Any) -> Steps[None]:
         self.state = yield from manager().plan_create(
-            key, self._user_id(), {**changes, **self._client()}, ttl=lifetime.ttl, deadline=lifetime.deadline
+            key, self._user_id(), {**changes, **self._client()}, ttl=lifetime.ttl, deadline=lifetime.deadline, **how
         )
         self._session_key, self._modified = key, True  # as Django's do: its cookie has yet to be sent
         self._note(EventKind.CREATED, self.state)

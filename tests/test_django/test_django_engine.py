@@ -123,7 +123,8 @@ def test_a_session_that_is_saved_after_load_keeps_what_it_holds(saved, make):
     store = make(saved.session_key)
     store.load()
     store.save()
-    assert make(store.session_key).load() == {"a": 1}
+    assert store.session_key == saved.session_key
+    assert make(saved.session_key).load() == {"a": 1}
 
 
 @pytest.mark.anyio

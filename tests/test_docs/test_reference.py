@@ -136,7 +136,7 @@ def test_every_public_name_and_command_of_the_flask_adapter_is_on_its_page():
 
 def test_the_keys_in_redis_are_those_of_the_page(redis_url, redis_client):
     with SessionManager(redis_url) as manager:
-        session_id = manager.create("ada").session_id
+        session_id = manager.run(manager.plan_create(manager.new_token("ada"), "ada", {}, once=60)).session_id
     found = {key.decode(): KINDS[redis_client.type(key)] for key in redis_client.scan_iter()}
     shown = {row[0].strip("`"): row[1] for row in rows_in(text_of("docs/redis.md", "## Keys")) if row[1] != "channel"}
     named = {key.replace("<session id>", session_id).replace("<user id>", "ada"): kind for key, kind in shown.items()}

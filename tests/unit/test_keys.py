@@ -15,7 +15,8 @@ NAMESPACES = ["sessions", "a:b", "é", " ", "a" * 256, "x:0"]
 
 
 def every_key(shard):
-    return [*shard.indexes, shard.events, shard.session(SESSION_ID), shard.user(b"ada"), shard.user("é{}".encode())]
+    users = [shard.user(b"ada"), shard.user("é{}".encode())]
+    return [*shard.indexes, shard.events, shard.session(SESSION_ID), shard.once(SESSION_ID), *users]
 
 
 def test_the_names_are_fixed_for_good():
@@ -25,6 +26,7 @@ def test_the_names_are_fixed_for_good():
     assert shard.users == b"{sessions:7}:users"
     assert shard.events == b"{sessions:7}:events"
     assert shard.session(SESSION_ID) == b"{sessions:7}:s:" + SESSION_ID.encode()
+    assert shard.once(SESSION_ID) == b"{sessions:7}:once:" + SESSION_ID.encode()
     assert shard.user("é".encode()) == b"{sessions:7}:u:\xc3\xa9"
     assert shard.number == 7
     assert layout_key("sessions") == b"{sessions}:layout"

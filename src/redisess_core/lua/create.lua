@@ -1,9 +1,9 @@
 -- create: a new session, with room made for it under the user's limit.
--- KEYS 1 activity, 2 expiry, 3 users, 4 the new session
+-- KEYS 1 activity, 2 expiry, 3 users, 4 the new session, 5 (none) what says that it was created before
 -- ARGV 1 clock, 2 session id, 3 user id ('' anonymous), 4 ttl, 5 max lifetime (0 none), 6 limit (0 none),
 --      7 limit policy, 8 created ('' now), 9 a deadline of its own ('' none), 10 size of the data,
---      then name, value, ... of the hash's other fields
--- Reply: 'live', time; 'full'; or 'more': call again
+--      11 how many seconds it is said for ('' without 5), then name, value, ... of the hash's other fields
+-- Reply: 'live', time; 'full'; with 5: 'before'; or 'more': call again
 -- Cost: O(fields + log sessions), and O(log sessions) for each session ended, at most a slice
 -- @include slice
 -- @include now
@@ -24,14 +24,21 @@ local key, id, user = KEYS[4], ARGV[2], ARGV[3]
 local ttl, lifetime, size = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[10])
 local takes_over = ARGV[8] ~= ''
 local created = takes_over and ARGV[8] or now_stored
+local once = KEYS[5]
 
 local found = load_live(key)
+if once and (found or redis.call('GET', once)) then
+  return { 'before' }
+end
 if found then -- a client that lost the first answer asks again
   return { 'live', found.accessed }
 end
 local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
 if room ~= 'room' then
   return { room }
+end
+if once then
+  redis.call('SET', once, '1', 'EX', ARGV[11])
 end
 redis.call('HSET', key, 's', LIVE, 'c', created, 'l', now_stored, 't', ARGV[4])
 if user ~= '' then
@@ -50,7 +57,7 @@ end
 if size > 0 then
   redis.call('HSET', key, 'n', size)
 end
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   redis.call('HSET', key, ARGV[i], ARGV[i + 1])
 end
 local meta = { user = user, last_access = now, ttl = ttl, deadline = deadline }

@@ -51,7 +51,8 @@ end
 
 local was_immortal, old_user, lifetime = meta.expires == math.huge, meta.user, tonumber(ARGV[6])
 if sign_in and not fresh and meta.deadline and not own_deadline then -- a lifetime of the session's own, which starts anew
-  local began = read_time(redis.call('HGET', old_key, 'a') or redis.call('HGET', old_key, 'c'))
+  local began = read_time(redis.call('HGET', old_key, 'a') or '0')
+  began = began > 0 and began or read_time(redis.call('HGET', old_key, 'c'))
   local own = math.floor((meta.deadline - began) * 1000000 + 0.5) / 1000000
   lifetime = lifetime > 0 and math.min(lifetime, own) or own
 end
