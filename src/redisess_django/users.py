@@ -62,12 +62,13 @@ def _saving(*, instance: Any, raw: bool, using: str, update_fields: frozenset[st
 def _saved(
     *, instance: Any, created: bool, raw: bool, using: str, update_fields: frozenset[str] | None, **_: object
 ) -> None:
-    stored = instance._redisess_stored.pop()
+    waiting = instance.__dict__.get("_redisess_stored")
+    stored: str | None = waiting.pop() if waiting else None  # who sends the signal by hand has saved nothing
     if created or raw:
         return
     if _writes("is_active", update_fields) and not instance.is_active:
         transaction.on_commit(partial(_end_all, user_id_of(instance)), using=using)
-    elif stored not in (None, instance.password) and not _is_upgrade(instance, update_fields):
+    elif stored is not None and stored != instance.password and not _is_upgrade(instance, update_fields):
         transaction.on_commit(partial(_end_others, user_id_of(instance)), using=using)
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model, login, update_session_auth_hash
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
-from django.db.models import CASCADE, AutoField, OneToOneField
+from django.db.models import CASCADE, AutoField, Model, OneToOneField, TextField
 from django.db.models.deletion import Collector
 from django.db.models.signals import post_save
 from django.http import HttpRequest, JsonResponse
@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import path
 
 from redisess_core import StoreUnavailable
-from redisess_django import manager
+from redisess_django import manager, users
 from redisess_django.sessions import SessionStore
 from support.django_project import DJANGOS, OURS
 from support.django_site import urlpatterns as site_urls
@@ -194,6 +194,39 @@ def test_who_is_saved_as_inactive_has_no_session_whatever_was_before(set_up, ada
     ada.refresh_from_db()
     ada.save()
     assert manager().count_for_user(ada.pk) == 0
+
+
+def test_users_who_have_neither_a_password_nor_an_activity_can_be_saved(set_up, database, monkeypatch):
+    set_up()
+
+    class Guest(Model):
+        name = TextField()
+
+        class Meta:
+            app_label = "tests"
+
+    monkeypatch.setattr(users, "get_user_model", lambda: Guest)
+    users._follow(Guest)
+    with connection.schema_editor() as editor:
+        editor.create_model(Guest)
+    try:
+        guest = Guest.objects.create(name="eve")
+        manager().create(str(guest.pk))
+        guest.name = "Eve"
+        guest.save()
+        assert manager().count_for_user(guest.pk) == 1
+        pk, _ = guest.pk, guest.delete()
+        assert manager().count_for_user(pk) == 0
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Guest)
+
+
+def test_who_sends_the_signal_of_a_save_by_hand_ends_nothing(set_up, ada):
+    set_up()
+    manager().create(str(ada.pk))
+    post_save.send(type(ada), instance=ada, created=False, raw=False, using="default", update_fields=None)
+    assert manager().count_for_user(ada.pk) == 1
 
 
 def test_a_class_of_users_with_a_key_of_its_own_is_known_by_the_users(set_up, ada, bob):
