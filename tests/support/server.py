@@ -170,6 +170,12 @@ class Server:
                 process.kill()
         process.wait()
 
+    def kill(self) -> None:
+        """End the process as a crash does: nothing is said, nothing written."""
+        process = self._alive()
+        process.kill()
+        process.wait()
+
     def restart(self) -> None:
         """Stop and start on the same port: every key and every loaded script is gone."""
         self.stop()
@@ -214,11 +220,7 @@ class Server:
 
     def _started(self) -> bool:
         """Run the process on `port` until it answers; `False` when it ended instead."""
-        command = [
-            *(str(self.binary), "--port", str(self.port), "--bind", "127.0.0.1"),
-            *("--dir", str(self.directory), "--daemonize", "no"),
-            *("--save", "", "--appendonly", "no", *self.arguments),
-        ]
+        command = self._command()
         self._output_before = len(self.output)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -233,6 +235,13 @@ class Server:
             time.sleep(0.01)
         self.stop()
         return False
+
+    def _command(self) -> list[str]:
+        return [
+            *(str(self.binary), "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(self.directory), "--daemonize", "no"),
+            *("--save", "", "--appendonly", "no", *self.arguments),
+        ]
 
     def _answers(self, pid: int) -> bool:
         client = redis.Redis.from_url(self.url, socket_timeout=2, retry=None)
