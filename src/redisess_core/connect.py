@@ -3,95 +3,87 @@
 from __future__ import annotations
 
 import functools
-import re
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.cluster
+import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
+
+from redisess_core.urls import Location, Topology
 
 BlockingClient = redis.Redis | redis.RedisCluster
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 
-SCHEMES = ("redis", "rediss", "unix", "memory")
-_SCHEMES_SAID = ", ".join(f"{scheme}://" for scheme in SCHEMES[:-1]) + f" or {SCHEMES[-1]}://"
-_LIKE_A_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*")
-_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument ('\w+')")
-TIMEOUT = 1.0  # seconds, to connect and for a command; `?socket_timeout=` in the URL says otherwise
-_THREADS = 10_000  # connections of a blocking pool: one a thread, as many as the application has
+TIMEOUT: Final = 1.0  # seconds, to connect and for a command; `?socket_timeout=` in the URL says otherwise
+_THREADS = 10_000  # connections of a pool that makes nobody wait: one a thread, as many as the application has
 _CONNECTIONS = 100  # of an async pool: tasks beyond wait for one
 _PATIENCE = 5.0  # seconds that a task waits for a connection
 _RETRIES = 2  # of a command whose connection broke: a pooled one does not know that its server was restarted
+_TIMEOUTS: Final = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT}
 
 
-def check_url(url: str) -> str:
-    """Return *url* if a client can be made from it; messages show nothing of it but its scheme and options."""
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in SCHEMES:
-        given = f" that begins with {scheme!r}" if separator and _LIKE_A_SCHEME.fullmatch(scheme) else ""
-        raise ValueError(f"a URL{given} given, one that begins with {_SCHEMES_SAID} wanted")
-    if scheme != "memory":
-        _check_parts(url)
-    elif url != "memory://":
-        raise ValueError("a URL with more than memory:// given: the embedded server has no name and no options")
-    return url
+def connect(location: Location) -> Any:
+    """Make a blocking client; nothing is sent yet, but of a cluster's, which asks for its nodes."""
+    options: dict[str, Any] = {**_TIMEOUTS, "max_connections": _THREADS, **(location.options or {})}
+    match location.topology:
+        case Topology.MEMORY:
+            return _fakeredis().FakeRedis(server=_memory())
+        case Topology.SERVER:
+            client: Any = redis.Redis  # whose from_url is untyped in parts
+            return client.from_url(location.url, **options, retry=Retry(*_retry_policy()))
+        case Topology.CLUSTER:
+            cluster: Any = redis.cluster  # untyped in parts
+            nodes = [cluster.ClusterNode(*address) for address in location.addresses]
+            return cluster.RedisCluster(
+                startup_nodes=nodes, **options, retry=Retry(NoBackoff(), 0)
+            )  # the store tries again
+        case Topology.SENTINEL:
+            sentinels: Any = redis.sentinel.Sentinel
+            return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
+                location.service, **options, retry=Retry(*_retry_policy())
+            )
 
 
-def _check_parts(url: str) -> None:
-    """Make what a first command would make of the URL, short of the connection."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # whose message shows what it took for a port, which may be of a password
-        raise ValueError(
-            "a URL with a wrong host or port given, like redis://user:password@127.0.0.1:6379/0 wanted, "
-            "with the special characters of a password percent-encoded"
-        ) from None
-    database = parts.path.strip("/")
-    if parts.scheme != "unix" and database and not database.isdecimal():  # redis-py would take database 0
-        raise ValueError("a URL with a wrong database given, a number behind the host wanted, as in redis://host/0")
-    try:
-        pool: Any = redis.ConnectionPool.from_url(url)  # pyright: ignore[reportUnknownMemberType]
-        pool.connection_class(**pool.connection_kwargs)
-    except (TypeError, ValueError, redis.RedisError) as error:
-        unknown = _UNKNOWN_OPTION.search(str(error))
-        said = f"{unknown[1]} is none that redis-py knows" if unknown else str(error)
-        raise ValueError(f"a URL with an unknown or wrong option given: {said}") from None
-
-
-def connect(url: str) -> Any:
-    """Make a blocking client; nothing is sent yet."""
-    if urlsplit(check_url(url)).scheme == "memory":
-        return _fakeredis().FakeRedis(server=_memory())
-    client: Any = redis.Redis  # whose from_url is untyped in parts
-    return client.from_url(
-        url,
-        socket_connect_timeout=TIMEOUT,
-        socket_timeout=TIMEOUT,
-        retry=Retry(*_retry_policy()),
-        max_connections=_THREADS,
-    )
-
-
-def connect_async(url: str) -> Any:
+def connect_async(location: Location) -> Any:
     """Make an async client, for the event loop that first uses it; nothing is sent yet."""
-    if urlsplit(check_url(url)).scheme == "memory":
-        return _fakeredis().FakeAsyncRedis(server=_memory())
-    pool: Any = redis.asyncio.BlockingConnectionPool  # likewise
-    return redis.asyncio.Redis.from_pool(
-        pool.from_url(
-            url,
-            socket_connect_timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            retry=AsyncRetry(*_retry_policy()),
-            max_connections=_CONNECTIONS,
-            timeout=_PATIENCE,
-        )
-    )
+    options: dict[str, Any] = {**_TIMEOUTS, **(location.options or {})}
+    match location.topology:
+        case Topology.MEMORY:
+            return _fakeredis().FakeAsyncRedis(server=_memory())
+        case Topology.SERVER:
+            waiting: Any = redis.asyncio.BlockingConnectionPool  # whose from_url is untyped in parts
+            options = {**options, "retry": AsyncRetry(*_retry_policy()), "max_connections": _CONNECTIONS}
+            return redis.asyncio.Redis.from_pool(waiting.from_url(location.url, **options, timeout=_PATIENCE))
+        case Topology.CLUSTER:
+            nodes = [redis.asyncio.cluster.ClusterNode(*address) for address in location.addresses]
+            cluster: Any = redis.asyncio.RedisCluster
+            options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(NoBackoff(), 0)}
+            return cluster(startup_nodes=nodes, **options)
+        case Topology.SENTINEL:
+            sentinels: Any = redis.asyncio.sentinel.Sentinel
+            options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options}
+            return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
+                location.service,
+                connection_pool_class=_WaitingSentinelPool,
+                **options,
+                retry=AsyncRetry(*_retry_policy()),
+            )
+
+
+class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
+    """Connections to the primary that sentinels name; a task waits for one where all are in use."""
+
+
+def _of_sentinels(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a connection's options holds for those to sentinels: how, but not as whom."""
+    return {name: value for name, value in options.items() if name.startswith(("socket_", "ssl"))}
 
 
 def is_blocking_client(client: object) -> bool:
@@ -109,6 +101,25 @@ def is_async_client(client: object) -> bool:
 def is_cluster(client: object) -> bool:
     """Tell whether *client* talks to a Redis Cluster."""
     return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
+
+
+def fails_over(client: Any) -> bool:
+    """Tell whether another server takes the place of one that fails: in a cluster, and under sentinels."""
+    return is_cluster(client) or isinstance(
+        getattr(client, "connection_pool", None),
+        (redis.sentinel.SentinelConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool),
+    )
+
+
+def sentinels_of(client: Any) -> list[Any]:
+    """Return the clients of the sentinels that *client*, one made here, asks for the primary."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
+
+
+def primaries_of(client: Any) -> int:
+    """Return on how many servers the shards of a namespace are, as far as *client* knows."""
+    return max(1, len(client.get_primaries())) if is_cluster(client) else 1
 
 
 def _retry_policy() -> tuple[Any, ...]:

@@ -10,7 +10,10 @@ from redisess_core.events import EventReason
 from redisess_core.operation import (
     PAUSE,
     Argument,
+    Iteration,
     Operation,
+    Page,
+    Plan,
     Steps,
     Together,
 )
@@ -21,7 +24,7 @@ from redisess_core.steps import More, as_steps, summed, until_done
 from redisess_core.tokens import RANDOM_PART
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from redisess_core.keys import ShardKeys
 
@@ -32,6 +35,7 @@ SESSIONS_PAGE: Final = 100  # sessions that one script lists, at most
 VALUES_PAGE: Final = 1000  # values of sessions that one script lists
 MEMBERS_PAGE: Final = 900  # ids that one script reads
 Cursor = tuple[bytes, bytes]  # the score and the member after which the next page begins
+SHARDS_AT_ONCE: Final = 16  # that an iteration reads a page of
 START: Final[Cursor] = (b"", b"")
 END: Final = b""  # as a member: that was the last page
 
@@ -80,6 +84,18 @@ class IndexPlans(SessionPlans[S]):
 
         args = (self.clock_argument(), secs, *after, MEMBERS_PAGE, "scan" if scan else "")
         return until_done(Operation(script("members"), (*shard.indexes, index), args, decode))
+
+    def _paged(self, page: Callable[[ShardKeys, Cursor], Plan[tuple[Iterable[T], Cursor]]]) -> Iteration[T]:
+        """Iterate over an index of every shard, some shards at a time, by pages: *page* plans that after a cursor."""
+        waiting = [(shard, START) for shard in self._shards]
+        while waiting:
+            now, waiting = waiting[:SHARDS_AT_ONCE], waiting[SHARDS_AT_ONCE:]
+            pages = yield Together([page(*each) for each in now], by_server=True)
+            yield Page([item for items, _ in pages for item in items])
+            more = [(shard, after) for (shard, _), (_, after) in zip(now, pages, strict=True) if after[1] != END]
+            if more:
+                yield PAUSE
+            waiting = more + waiting
 
     def _sessions(
         self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor
@@ -208,7 +224,7 @@ class IndexPlans(SessionPlans[S]):
         ended = 0 if first is None else (yield from of(first, acting))
         again = False
         while True:
-            found = yield from summed([of(shard) for shard in self._shards])
+            found = yield from summed([of(shard) for shard in self._shards], by_server=True)
             ended += found
             if again and not found:
                 return ended

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redisess_core.connect import sentinels_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
 
@@ -45,7 +47,8 @@ class LoopClient:
         try:
             yield
         finally:
-            await self.client.aclose()
+            for client in (self.client, *sentinels_of(self.client)):
+                await client.aclose()
 
     async def aclose(self) -> None:
         """Close the client, in its loop."""
@@ -53,11 +56,19 @@ class LoopClient:
 
     def abandon(self) -> None:
         """Drop the client of a closed loop: nothing can be awaited there, so its sockets are closed from here."""
-        pool = self.client.connection_pool
-        for connection in [*pool._available_connections, *pool._in_use_connections]:  # redis-py has no public way
+        for connection in self._connections():
             writer, connection._writer, connection._reader = connection._writer, None, None
             transport: Any = getattr(writer, "transport", None)
             open_socket = getattr(transport, "_sock", None)
             if open_socket is not None:
                 open_socket.close()
                 transport._sock, transport._closing = None, True  # or finalizers warn of what was just done
+
+    def _connections(self) -> list[Any]:
+        """Return what the client has open; redis-py has no public way."""
+        nodes = getattr(self.client, "nodes_manager", None)
+        if nodes is not None:
+            known = {*nodes.nodes_cache.values(), *nodes.startup_nodes.values()}
+            return [connection for node in known for connection in node._connections]
+        pools = [client.connection_pool for client in (self.client, *sentinels_of(self.client))]
+        return [each for pool in pools for each in (*pool._available_connections, *pool._in_use_connections)]

@@ -11,6 +11,7 @@ from redisess_core.operation import Awaiting, Blocking
 from redisess_core.operations import SessionOperations, reserved_names
 from redisess_core.session import AsyncSession, Session
 from redisess_core.store import AsyncStore, Store, layout_operation
+from redisess_core.urls import Topology, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,8 +26,9 @@ class SessionManager(SessionOperations[Session], Blocking):
     """Sessions in Redis, over a blocking client; threads share one, and it survives a fork.
 
     *client* is a `redis.Redis`, a `redis.RedisCluster`, a client made by Sentinel, or a URL (redis, rediss, unix,
-    memory). Wrong arguments raise `TypeError` or `ValueError` here; nothing is sent before the first operation.
-    Every operation may raise `StoreUnavailable`, the first one also `NamespaceMismatch` and `StoreUnsupported`.
+    redis+cluster, redis+sentinel, memory). Wrong arguments raise `TypeError` or `ValueError` here; nothing is sent
+    before the first operation. Every operation may raise `StoreUnavailable`, the first one also `NamespaceMismatch`
+    and `StoreUnsupported`.
     """
 
     session_class = Session
@@ -172,6 +174,8 @@ class AsyncSessionManager(SessionOperations[AsyncSession], Awaiting):
 
 
 def _shards_for(client: object) -> int:
+    if isinstance(client, str):
+        return CLUSTER_SHARDS if check_url(client).topology is Topology.CLUSTER else 1
     return CLUSTER_SHARDS if connect.is_cluster(client) else 1
 
 

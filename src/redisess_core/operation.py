@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeGuard, TypeVar, overload
 
 from redisess_core.loops import in_its_own_loop, running_loop
@@ -45,13 +46,18 @@ class Page(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """A step of a plan: plans to run side by side; their results come back as a list."""
+    """A step of a plan: plans to run side by side; their results come back as a list.
+
+    *by_server*: one at a time on each server, as what they do there takes a while.
+    """
 
     plans: Sequence[Any]
+    by_server: bool = False
 
 
 PAUSE: Final = Pause()
-_AT_ONCE: Final = 16  # plans under way side by side: a pool of connections is for others too
+_TASKS: Final = 16  # plans under way side by side in an event loop: a pool of connections is for others too
+_PIPELINE: Final = 64  # and in a pipeline: what comes between two commands of others
 
 # What a plan of several steps yields; it is sent what comes of each.
 Steps = Generator[Operation[Any] | Together | Pause, Any, T]
@@ -60,15 +66,29 @@ Iteration = Generator[Operation[Any] | Together | Pause | Page[T], Any, None]
 
 
 class Executes(Protocol):
-    """What runs one operation against Redis, blocking."""
+    """What runs operations against Redis, blocking."""
+
+    @property
+    def servers(self) -> int:
+        """On how many servers the shards are."""
+        ...
 
     def execute(self, operation: Operation[T], /) -> T:
         """Run it, and read its reply."""
         ...
 
+    def execute_together(self, operations: Sequence[Operation[Any]], /) -> list[Any]:
+        """Run several side by side; of each its result, or the exception in its place."""
+        ...
+
 
 class ExecutesAsync(Protocol):
-    """What runs one operation against Redis, in an event loop."""
+    """What runs operations against Redis, in an event loop."""
+
+    @property
+    def servers(self) -> int:
+        """On how many servers the shards are."""
+        ...
 
     def execute(self, operation: Operation[T], /) -> Awaitable[T]:
         """Run it, and read its reply."""
@@ -161,8 +181,8 @@ class Blocking(Runner):
             case Pause():
                 time.sleep(steps.took)
                 steps.send(None)
-            case Together(plans):
-                steps.send([self._run(each) for each in plans])
+            case Together(plans, by_server):
+                steps.send(self._run_together(plans, by_server=by_server))
             case step:
                 started = time.perf_counter()
                 try:
@@ -173,6 +193,32 @@ class Blocking(Runner):
                 else:
                     steps.took = time.perf_counter() - started
                     steps.send(result)
+
+    def _run_together(self, plans: Sequence[Plan[Any]], *, by_server: bool) -> list[Any]:
+        """Run plans side by side: what some of them wait for goes to Redis in one pipeline, round by round."""
+        lanes = [_Steps(_as_steps(plan)) for plan in plans]
+        at_once = self._store.servers if by_server else _PIPELINE
+        took = 0.0
+        while waiting := list(islice((lane for lane in lanes if not lane.done), at_once)):
+            asking = [lane for lane in waiting if isinstance(lane.step, Operation)]
+            if len(asking) < len(waiting):
+                if any(isinstance(lane.step, Pause) for lane in waiting):
+                    time.sleep(took)
+                for lane in waiting:
+                    if isinstance(lane.step, Together):
+                        lane.send(self._run_together(lane.step.plans, by_server=lane.step.by_server))
+                    elif isinstance(lane.step, Pause):
+                        lane.send(None)
+                continue
+            started = time.perf_counter()
+            results = self._store.execute_together([lane.step for lane in asking])
+            took = time.perf_counter() - started
+            for lane, result in zip(asking, results, strict=True):
+                if isinstance(result, Exception):
+                    lane.throw(result)
+                else:
+                    lane.send(result)
+        return [lane.result for lane in lanes]
 
     def _iterate(self, plan: Iteration[Any]) -> Iterator[Any]:
         steps = _Steps(plan)
@@ -221,8 +267,8 @@ class Awaiting(Runner):
             case Pause():
                 await asyncio.sleep(steps.took)
                 steps.send(None)
-            case Together(plans):
-                turns = asyncio.Semaphore(_AT_ONCE)
+            case Together(plans, by_server):
+                turns = asyncio.Semaphore(self._store.servers if by_server else _TASKS)
 
                 async def in_turn(plan: Plan[Any]) -> Any:
                     async with turns:
@@ -279,6 +325,13 @@ class _Steps(Generic[T]):
             self.step = self._plan.throw(error)
         except StopIteration as stop:
             self.done, self.result = True, stop.value
+
+
+def _as_steps(plan: Plan[T]) -> Steps[T]:
+    if isinstance(plan, Operation):
+        result: T = yield plan
+        return result
+    return (yield from plan)
 
 
 def _is_page(step: object) -> TypeGuard[Page[Any]]:

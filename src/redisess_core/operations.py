@@ -15,12 +15,11 @@ from redisess_core.config import (
     check_several,
     check_user_id,
 )
-from redisess_core.indexes import END, START, IndexPlans, ranked
+from redisess_core.indexes import END, START, Cursor, IndexPlans, ranked
 from redisess_core.operation import (
     PAUSE,
     Iteration,
     Operation,
-    Page,
     Plan,
     Steps,
     iteration,
@@ -248,17 +247,7 @@ class SessionOperations(IndexPlans[S]):
         """
         secs = check_seconds("secs", secs)
 
-        def steps() -> Iteration[S]:
-            for shard in self._shards:
-                after = START
-                while True:
-                    sessions, after = yield self._sessions(shard, shard.activity, "", secs, after)
-                    yield Page(sessions)
-                    if after[1] == END:
-                        break
-                    yield PAUSE
-
-        return steps()
+        return self._paged(lambda shard, after: self._sessions(shard, shard.activity, "", secs, after))
 
     @iteration
     def iter_users(self, secs: float = 0) -> Iteration[str]:
@@ -268,17 +257,11 @@ class SessionOperations(IndexPlans[S]):
         """
         secs = check_seconds("secs", secs)
 
-        def steps() -> Iteration[str]:
-            for shard in self._shards:
-                after = START
-                while True:
-                    members, after = yield from self._members_page(shard, shard.users, secs, after, scan=True)
-                    yield Page([member.decode() for member in members])
-                    if after[1] == END:
-                        break
-                    yield PAUSE
+        def page(shard: ShardKeys, after: Cursor) -> Steps[tuple[list[str], Cursor]]:
+            members, after = yield from self._members_page(shard, shard.users, secs, after, scan=True)
+            return [member.decode() for member in members], after
 
-        return steps()
+        return self._paged(page)
 
     @operation
     def kill_all(self, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
@@ -301,7 +284,7 @@ class SessionOperations(IndexPlans[S]):
                     return removed
                 yield PAUSE
 
-        return summed([shard_steps(shard) for shard in self._shards])
+        return summed([shard_steps(shard) for shard in self._shards], by_server=True)
 
     @operation
     def now(self) -> Plan[float]:

@@ -41,7 +41,7 @@ def until_done(planned: Operation[T]) -> Steps[T]:
             return result
 
 
-def summed(plans: Sequence[Steps[int]]) -> Steps[int]:
+def summed(plans: Sequence[Steps[int]], *, by_server: bool = False) -> Steps[int]:
     """Run plans side by side, and add up what they come to."""
-    results: list[int] = yield Together(plans)
+    results: list[int] = yield Together(plans, by_server)
     return sum(results)

@@ -7,12 +7,16 @@ import json
 import logging
 import re
 import threading
+import time
 import weakref
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
     ClusterError,
+    MaxConnectionsError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -21,6 +25,8 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from redisess_core import connect
 from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
@@ -28,8 +34,11 @@ from redisess_core.keys import layout_key
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
 from redisess_core.operation import Operation
 from redisess_core.scripts import script
+from redisess_core.urls import Topology, check_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redisess_core.events import AsyncEvents, Events
 
 T = TypeVar("T")
@@ -40,7 +49,14 @@ _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets co
     r"(?:Error running script .*: -)?"
     r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
 )
+_ELSEWHERE: Final = "non local key in a cluster node"  # what a script meets that wants a key of a slot on the move
 _PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
+PATIENCE: Final = 2.0  # seconds for another server to take the place of one that fails, or for a slot to move
+_BREATH: Final = 0.05  # seconds between two tries
+_FAILING_OVER: Final = (
+    *(RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError),
+    *(ClusterError, ClusterDownError, RedisClusterException, TryAgainError),
+)
 FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
 _log = logging.getLogger("redisess")
 
@@ -80,12 +96,34 @@ class Store:
 
     def __init__(self, client: connect.BlockingClient | str, first: Operation[None]) -> None:
         self.owned = isinstance(client, str)
-        self.client: Any = connect.connect(client) if isinstance(client, str) else client  # untyped in parts
-        self._options = reply_options(self.client)
+        self._location = check_url(client) if isinstance(client, str) else None
+        self._client: Any = None if isinstance(client, str) else client  # untyped in parts
+        self._connecting = threading.Lock()
+        self._patience = _patience(client)
         self._first = first
         self._checked = False
         self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
         self.listeners: weakref.WeakSet[Events] = weakref.WeakSet()
+        if self._location is None or self._location.topology is not Topology.CLUSTER:
+            self._connect()
+        self._options: dict[str, bool]
+
+    @property
+    def client(self) -> Any:
+        """The client that was handed in, or made from the URL: a cluster's when it is first wanted, as it asks then."""
+        return self._client if self._client is not None else self._connect()
+
+    @property
+    def servers(self) -> int:
+        """On how many servers the shards are, as far as the client knows."""
+        return connect.primaries_of(self.client)
+
+    def _connect(self) -> Any:
+        with self._connecting:
+            if self._client is None and self._location is not None:
+                self._client = connect.connect(self._location)
+        self._options = reply_options(self._client)
+        return self._client
 
     def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""
@@ -93,22 +131,54 @@ class Store:
             self._check()
         return operation.decode(self._call(operation))
 
+    def execute_together(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Run several side by side, in one pipeline; of each its result, or the exception in its place."""
+        if len(operations) == 1:
+            return [self._outcome(operations[0], None)]
+        if not self._checked:
+            self._check()
+        return [self._outcome(*each) for each in zip(operations, self._pipelined(operations), strict=True)]
+
+    def _pipelined(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Return the replies; None for one that has to be asked for by itself, which then says why."""
+        try:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for operation in operations:
+                    pipeline.execute_command("EVALSHA", operation.script.sha, *_rest(operation), **self._options)
+                replies = pipeline.execute(raise_on_error=False)
+        except FAILURES:
+            return [None] * len(operations)
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
+
+    def _outcome(self, operation: Operation[Any], reply: Any) -> Any:
+        try:
+            return self.execute(operation) if reply is None else operation.decode(reply)
+        except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
+            return error
+
     def _check(self) -> None:
         self._first.decode(self._call(self._first))
         self._checked = True
 
     def _call(self, operation: Operation[Any]) -> Any:
-        known = operation.script
-        rest = (len(operation.keys), *operation.keys, *operation.args)
-        try:
+        until = None
+        while True:
             try:
-                reply = self.client.execute_command("EVALSHA", known.sha, *rest, **self._options)
-            except NoScriptError:
-                if known.sha in self._met and operation is not self._first:
-                    self._check()
-                reply = self.client.execute_command("EVAL", known.source, *rest, **self._options)
-        except FAILURES as error:
-            raise translate(error) from error
+                return self._send(operation)
+            except FAILURES as error:
+                until = time.monotonic() + self._patience if until is None else until
+                if not _may_pass(error) or time.monotonic() >= until:
+                    raise translate(error) from error
+                time.sleep(_BREATH)
+
+    def _send(self, operation: Operation[Any]) -> Any:
+        known, client, rest = operation.script, self.client, _rest(operation)
+        try:
+            reply = client.execute_command("EVALSHA", known.sha, *rest, **self._options)
+        except NoScriptError:
+            if known.sha in self._met and operation is not self._first:
+                self._check()
+            reply = client.execute_command("EVAL", known.source, *rest, **self._options)
         self._met.add(known.sha)
         return reply
 
@@ -140,8 +210,10 @@ class Store:
     def close(self) -> None:
         """End what listens, and close the client if it was made here."""
         with ExitStack() as ends:  # one that fails does not keep the others open
-            if self.owned:
-                ends.callback(self.client.close)
+            if self.owned and self._client is not None:
+                ends.callback(self._client.close)
+                for sentinel in connect.sentinels_of(self._client):
+                    ends.callback(sentinel.close)
             for events in list(self.listeners):
                 ends.callback(events.close)
 
@@ -150,10 +222,9 @@ class AsyncStore:
     """Runs operations on an async client: the one handed in, in its own loop, or one a running loop."""
 
     def __init__(self, client: Any | str, first: Operation[None]) -> None:
-        self._url = client if isinstance(client, str) else None
-        if self._url is not None:
-            connect.check_url(self._url)
+        self._location = check_url(client) if isinstance(client, str) else None
         self._client = None if isinstance(client, str) else client
+        self._patience = _patience(client)
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
         self._lock = threading.Lock()
@@ -174,11 +245,17 @@ class AsyncStore:
         known = self._clients.get(loop)
         return known.client if known is not None else self._connect(loop)
 
+    @property
+    def servers(self) -> int:
+        """On how many servers the shards are, as far as the client knows."""
+        return connect.primaries_of(self._usable())
+
     def _connect(self, loop: asyncio.AbstractEventLoop) -> Any:
+        location: Any = self._location  # there is one where no client was handed in
         with self._lock:
             for closed in [known for known in self._clients if known.is_closed()]:
                 self._clients.pop(closed).abandon()
-            known = self._clients[loop] = LoopClient(connect.connect_async(self._url or ""))
+            known = self._clients[loop] = LoopClient(connect.connect_async(location))
         return known.client
 
     def _own_loop(self, loop: asyncio.AbstractEventLoop) -> Any:
@@ -204,17 +281,24 @@ class AsyncStore:
         self._checked = True
 
     async def _call(self, operation: Operation[Any]) -> Any:
-        known, client = operation.script, self._usable()
-        rest = (len(operation.keys), *operation.keys, *operation.args)
-        try:
+        until = None
+        while True:
             try:
-                reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
-            except NoScriptError:
-                if known.sha in self._met and operation is not self._first:
-                    await self._check()
-                reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
-        except FAILURES as error:
-            raise translate(error) from error
+                return await self._send(operation)
+            except FAILURES as error:
+                until = time.monotonic() + self._patience if until is None else until
+                if not _may_pass(error) or time.monotonic() >= until:
+                    raise translate(error) from error
+                await asyncio.sleep(_BREATH)
+
+    async def _send(self, operation: Operation[Any]) -> Any:
+        known, client, rest = operation.script, self._usable(), _rest(operation)
+        try:
+            reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
+        except NoScriptError:
+            if known.sha in self._met and operation is not self._first:
+                await self._check()
+            reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
         self._met.add(known.sha)
         return reply
 
@@ -268,6 +352,29 @@ class AsyncStore:
                 known.abandon()
 
 
+def _rest(operation: Operation[Any]) -> tuple[Any, ...]:
+    return len(operation.keys), *operation.keys, *operation.args
+
+
+def _patience(client: Any) -> float:
+    """Return how long to try again where a server fails: not at all where none takes its place."""
+    if isinstance(client, str):
+        fails_over = check_url(client).topology in (Topology.CLUSTER, Topology.SENTINEL)
+    else:
+        fails_over = connect.fails_over(client)
+    return PATIENCE if fails_over else 0.0
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether what was asked for may be granted in a moment, by another server or by this one.
+
+    Every operation may be asked for twice: the scripts answer a second time as they did, or find nothing left to do.
+    """
+    if isinstance(error, (AuthenticationError, MaxConnectionsError)):
+        return False
+    return isinstance(error, _FAILING_OVER) or _ELSEWHERE in str(error)
+
+
 def reply_options(client: Any) -> dict[str, bool]:
     """Return the options of a command whose reply is to stay bytes; a client that decodes none anyway needs none."""
     return {"NEVER_DECODE": True} if client.get_encoder().decode_responses else {}
@@ -277,7 +384,7 @@ def translate(error: Exception) -> RedisessError:
     """Say a client's exception in our words; it stays the cause."""
     if isinstance(error, ResponseError) and re.match(r"unknown command .HELLO\b", str(error)):  # new in 6.0
         return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
-    passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None
+    passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None or _ELSEWHERE in str(error)
     if isinstance(error, ResponseError) and not passing:
         return RedisessError(f"Redis refused what was asked of it: {error}")
     return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from every_operation import OPERATIONS
 
 from redisess_core import AsyncSessionManager, SessionGone, SessionLimitReached, SessionManager, tokens
 from redisess_core.connect import connect
+from redisess_core.urls import check_url
 from support.both import open_manager
 from support.clock import FakeClock
 
@@ -29,7 +30,7 @@ FIELDS = ("role",)
 @pytest.fixture
 def memory() -> Iterator[Any]:
     """A client of the embedded server, emptied before and after."""
-    client = connect(MEMORY)
+    client = connect(check_url(MEMORY))
     client.flushall()
     yield client
     client.flushall()
