@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 
 from redisess_core import AsyncSessionManager, SessionManager
 from redisess_core.connect import connect
+from redisess_core.urls import check_url
 from support.both import wrap
 from support.clock import START, FakeClock
 from support.model import Lane
@@ -238,7 +239,7 @@ def real_place(server: Any, shards: int) -> Iterator[Place]:
 @contextmanager
 def memory_place(shards: int) -> Iterator[Place]:
     with start_blocking_portal("asyncio") as portal:
-        yield Place(connect("memory://"), portal, "memory://", "memory://", shards)
+        yield Place(connect(check_url("memory://")), portal, "memory://", "memory://", shards)
 
 
 def tell(place: Place, examples: int, steps: int, **options: Any) -> None:

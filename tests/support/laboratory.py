@@ -74,7 +74,7 @@ class Laboratory:
 
 
 class Cluster(Laboratory):
-    """A Redis Cluster: `Cluster()` has three primaries with a replica each; replicas stay with their primary's place."""
+    """A Redis Cluster: `Cluster()` has three primaries with a replica each."""
 
     def __init__(self, primaries: int = 3, replicas: int = 1, *arguments: str) -> None:
         super().__init__()
@@ -173,8 +173,18 @@ class Cluster(Laboratory):
         until(lambda: self.role(replica) == "master", f"{replica} takes over")
         return replica
 
-    def move_slot(self, slot: int, to: Server, *, between: Callable[[], object] = lambda: None) -> None:
-        """Move *slot* and its keys to the primary *to*, key by key; *between* is called while the slot is in both."""
+    def move_slot(
+        self,
+        slot: int,
+        to: Server,
+        *,
+        between: Callable[[], object] = lambda: None,
+        order: Callable[[bytes], Any] | None = None,
+    ) -> None:
+        """Move *slot* and its keys to the primary *to*, key by key; *between* is called while the slot is in both.
+
+        *order*: the key by which to sort those keys; else they go as the server names them.
+        """
         source = until(lambda: self._owner(slot), f"slot {slot} is served")
         if source is to:
             return
@@ -182,8 +192,9 @@ class Cluster(Laboratory):
         self.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
         self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
         between()
-        while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
-            self.ask(source, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+        while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1000 if order else 1):
+            key = min(keys, key=order) if order else keys[0]
+            self.ask(source, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", key)
             between()
         for server in (to, source, *(other for other in self.primaries() if other not in (to, source))):
             self.ask(server, "CLUSTER", "SETSLOT", slot, "NODE", target_id)

@@ -146,7 +146,7 @@ def test_a_burst_of_requests_while_redis_is_slow_is_answered_and_nobody_is_turne
     make_manager, start_server, requests
 ):
     server = start_server()
-    manager = make_manager(url=f"{server.url}?socket_timeout=20")
+    manager = make_manager(url=f"{server.url}?socket_timeout=20&socket_connect_timeout=20")
     token = manager.create("ada").token
     server.pause()
     with ThreadPoolExecutor(requests) as pool:

@@ -33,6 +33,7 @@ end
 if found then -- a client that lost the first answer asks again
   return { 'live', found.accessed }
 end
+reach_user(user)
 local room = make_room(user, tonumber(ARGV[6]), ARGV[7], id)
 if room ~= 'room' then
   return { room }
@@ -67,5 +68,5 @@ keep_all(id, meta)
 if not takes_over then -- else the other says so
   publish('created', id, user, now_text, '')
 end
-sweep(10)
+pcall(sweep, 10) -- where it cannot be done now, the session is there all the same
 return { 'live', now_text }

@@ -31,16 +31,19 @@ if acting_is_dead(KEYS[5]) then
   return { 'refused' }
 end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
-local ended = 0
+local live, expired, ended = {}, {}, 0
+for i = 1, #found, 2 do -- all of them first: a slice is done as a whole or not at all
+  live[i], expired[i] = load_live(session_key(found[i]))
+  reach_user((live[i] or expired[i] or { user = '' }).user)
+end
 for i = 1, #found, 2 do
   if steps_left <= 0 then -- the next slice goes on from here
     next_score, next_id = found[i - 1], found[i - 2]
     break
   end
-  local id = found[i]
-  local meta, expired = load_live(session_key(id))
+  local id, meta = found[i], live[i]
   if not meta then
-    clear_away(id, expired, user ~= '' and user or nil, ttl)
+    clear_away(id, expired[i], user ~= '' and user or nil, ttl)
   elseif not keep[id] and meta.created <= tonumber(called) then
     end_session(id, meta, reason)
     ended = ended + 1

@@ -63,6 +63,7 @@ if live then
     expires = expires,
     mark = mark,
   }
+  reach_user(meta.user)
 -- @include touch
 -- @include enter
   reply[last] = meta.accessed
@@ -80,7 +81,7 @@ end
 -- @include heal
 if live then
   keep_all(id, meta)
-  sweep(10)
+  pcall(sweep, 10) -- where it cannot be done now, the touch is done all the same
   return reply
 end
 clear_away(id, expires and { user = user or '', expires = expires, mark = mark }, nil, tonumber(ARGV[3]))

@@ -42,6 +42,8 @@ local size, too_large = measure(fresh and new_key or old_key, CHANGES, tonumber(
 if too_large then
   return too_large
 end
+reach_user(meta.user)
+reach_user(ARGV[4])
 if sign_in then
   local room = make_room(ARGV[4], tonumber(ARGV[7]), ARGV[8], old_id)
   if room ~= 'room' then

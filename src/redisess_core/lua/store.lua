@@ -31,6 +31,7 @@ local size, too_large = measure(key, CHANGES, tonumber(ARGV[5]))
 if too_large then
   return too_large
 end
+reach_user(meta.user)
 local deleted = change(key, CHANGES, size)
 if ARGV[3] == 'end' and meta.user == '' then
   local left = size

@@ -31,6 +31,7 @@ end
 -- remains goes at its expiry.
 local function heal(id, user, ttl)
   local ends, mark
+  reach(session_key(id))
   if user then
     local scores = redis.call('ZMSCORE', expiry, id .. ':' .. user, id .. '!' .. user)
     ends, mark = tonumber(scores[1] or scores[2]), scores[1] and ':' or '!'
@@ -55,6 +56,7 @@ local function heal(id, user, ttl)
     bury(id, user, string.format('%.17g', ends), mark)
     return
   end
+  reach_user(user)
   leave(id, user)
   if ends == math.huge then
     release_later(user)

@@ -45,6 +45,9 @@ local function latest_of(user)
 end
 
 local function release_indexes()
+  if not next(unheld) then
+    return
+  end
   local latest = latest_expiry()
   for user in pairs(unheld) do
     if latest < math.huge then
