@@ -65,7 +65,8 @@ def connect_async(location: Location) -> Any:
             nodes = [redis.asyncio.cluster.ClusterNode(*address) for address in location.addresses]
             cluster: Any = redis.asyncio.RedisCluster
             options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(NoBackoff(), 0)}
-            return cluster(startup_nodes=nodes, **options)
+            # By default each fifth slot that has moved would close the connections of all tasks.
+            return cluster(startup_nodes=nodes, **options, reinitialize_steps=0)
         case Topology.SENTINEL:
             sentinels: Any = redis.asyncio.sentinel.Sentinel
             options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from redisess_core.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -72,10 +74,14 @@ def read_event(payload: bytes) -> SessionEvent | None:
 
 
 class Events(Iterator[SessionEvent]):
-    """Events from the moment it is made on; waits for the next one. Close it, or leave its `with`, to end it."""
+    """Events from the moment it is made on; waits for the next one. Close it, or leave its `with`, to end it.
+
+    Where Redis is away, that is a `StoreUnavailable`; whoever goes on listens anew, wherever Redis is by then.
+    """
 
     def __init__(self, store: Store, channels: list[bytes]) -> None:
         self._store = store
+        self._channels = channels
         self._reading = threading.Lock()
         self._closed = False
         self._pubsub = store.subscribe(channels)
@@ -85,12 +91,26 @@ class Events(Iterator[SessionEvent]):
         while True:
             with self._reading:
                 if self._closed:
-                    self._pubsub.close()
+                    self._unsubscribe()
                     raise StopIteration
-                payload = self._store.next_message(self._pubsub, _POLL)
+                payload = self._next_payload()
             event = None if payload is None else read_event(payload)
             if event is not None:
                 return event
+
+    def _next_payload(self) -> bytes | None:
+        if self._pubsub is None:
+            self._pubsub = self._store.subscribe(self._channels)
+        try:
+            return self._store.next_message(self._pubsub, _POLL)
+        except StoreUnavailable:
+            self._unsubscribe()
+            raise
+
+    def _unsubscribe(self) -> None:
+        if self._pubsub is not None:
+            pubsub, self._pubsub = self._pubsub, None
+            pubsub.close()
 
     def close(self) -> None:
         """End the subscription; whoever waits for an event, in whatever thread, stops."""
@@ -99,7 +119,7 @@ class Events(Iterator[SessionEvent]):
         # process none: there it is left to the reader.
         if self._reading.acquire(timeout=2 * _POLL):
             try:
-                self._pubsub.close()
+                self._unsubscribe()
             finally:
                 self._reading.release()
 
@@ -111,7 +131,10 @@ class Events(Iterator[SessionEvent]):
 
 
 class AsyncEvents(AsyncIterator[SessionEvent]):
-    """Events from `async with`, or else the first `async for`, on. Close it, or leave its `async with`, to end it."""
+    """Events from `async with`, or else the first `async for`, on. Close it, or leave its `async with`, to end it.
+
+    Where Redis is away, that is a `StoreUnavailable`; whoever goes on listens anew, wherever Redis is by then.
+    """
 
     def __init__(self, store: AsyncStore, channels: list[bytes]) -> None:
         self._store = store
@@ -128,7 +151,11 @@ class AsyncEvents(AsyncIterator[SessionEvent]):
                     await self._unsubscribe()
                     raise StopAsyncIteration
                 await self._subscribe()
-                payload = await self._store.next_message(self._pubsub, _POLL)
+                try:
+                    payload = await self._store.next_message(self._pubsub, _POLL)
+                except StoreUnavailable:
+                    await self._unsubscribe()
+                    raise
             event = None if payload is None else read_event(payload)
             if event is not None:
                 return event
@@ -141,8 +168,8 @@ class AsyncEvents(AsyncIterator[SessionEvent]):
 
     async def _unsubscribe(self) -> None:
         if self._pubsub is not None:
-            await self._pubsub.aclose()
-            self._pubsub = None
+            pubsub, self._pubsub = self._pubsub, None
+            await pubsub.aclose()
 
     async def aclose(self) -> None:
         """End the subscription; whoever waits for an event, in whatever task, stops."""

@@ -68,9 +68,8 @@ Iteration = Generator[Operation[Any] | Together | Pause | Page[T], Any, None]
 class Executes(Protocol):
     """What runs operations against Redis, blocking."""
 
-    @property
     def servers(self) -> int:
-        """On how many servers the shards are."""
+        """Return on how many servers the shards are."""
         ...
 
     def execute(self, operation: Operation[T], /) -> T:
@@ -85,9 +84,8 @@ class Executes(Protocol):
 class ExecutesAsync(Protocol):
     """What runs operations against Redis, in an event loop."""
 
-    @property
-    def servers(self) -> int:
-        """On how many servers the shards are."""
+    def servers(self) -> Awaitable[int]:
+        """Return on how many servers the shards are."""
         ...
 
     def execute(self, operation: Operation[T], /) -> Awaitable[T]:
@@ -197,7 +195,7 @@ class Blocking(Runner):
     def _run_together(self, plans: Sequence[Plan[Any]], *, by_server: bool) -> list[Any]:
         """Run plans side by side: what some of them wait for goes to Redis in one pipeline, round by round."""
         lanes = [_Steps(_as_steps(plan)) for plan in plans]
-        at_once = self._store.servers if by_server else _PIPELINE
+        at_once = self._store.servers() if by_server else _PIPELINE
         took = 0.0
         while waiting := list(islice((lane for lane in lanes if not lane.done), at_once)):
             asking = [lane for lane in waiting if isinstance(lane.step, Operation)]
@@ -268,7 +266,7 @@ class Awaiting(Runner):
                 await asyncio.sleep(steps.took)
                 steps.send(None)
             case Together(plans, by_server):
-                turns = asyncio.Semaphore(self._store.servers if by_server else _TASKS)
+                turns = asyncio.Semaphore(await self._store.servers() if by_server else _TASKS)
 
                 async def in_turn(plan: Plan[Any]) -> Any:
                     async with turns:

@@ -37,7 +37,7 @@ from redisess_core.scripts import script
 from redisess_core.urls import Topology, check_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redisess_core.events import AsyncEvents, Events
 
@@ -56,6 +56,7 @@ _BREATH: Final = 0.05  # seconds between two tries
 _FAILING_OVER: Final = (
     *(RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError),
     *(ClusterError, ClusterDownError, RedisClusterException, TryAgainError),
+    AttributeError,  # of a connection that was closed by another task
 )
 FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
 _log = logging.getLogger("redisess")
@@ -113,9 +114,10 @@ class Store:
         """The client that was handed in, or made from the URL: a cluster's when it is first wanted, as it asks then."""
         return self._client if self._client is not None else self._connect()
 
-    @property
     def servers(self) -> int:
-        """On how many servers the shards are, as far as the client knows."""
+        """Return on how many servers the shards are, as far as the client knows."""
+        if not self._checked:
+            self._check()
         return connect.primaries_of(self.client)
 
     def _connect(self) -> Any:
@@ -161,10 +163,14 @@ class Store:
         self._checked = True
 
     def _call(self, operation: Operation[Any]) -> Any:
+        return self._patiently(self._send, operation)
+
+    def _patiently(self, ask: Callable[[Any], T], what: object) -> T:
+        """Ask for something, again and again for a while where another server may take over."""
         until = None
         while True:
             try:
-                return self._send(operation)
+                return ask(what)
             except FAILURES as error:
                 until = time.monotonic() + self._patience if until is None else until
                 if not _may_pass(error) or time.monotonic() >= until:
@@ -184,17 +190,22 @@ class Store:
 
     def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
-        try:
-            pubsub = self.client.pubsub()
+        return self._patiently(self._subscribe, channels)
+
+    def _subscribe(self, channels: list[bytes]) -> Any:
+        if connect.is_cluster(self.client):  # which knows by an answer only whether that node is still there
+            self.client.execute_command("EXISTS", channels[0])
+        pubsub = self.client.pubsub()
+        with ExitStack() as on_failure:
+            on_failure.callback(pubsub.close)
             pubsub.subscribe(*channels)
             confirmed = 0
             while confirmed < len(channels):
                 message = pubsub.get_message(timeout=connect.TIMEOUT)
                 if message is None:
-                    raise StoreUnavailable("Redis did not confirm a subscription in time")
+                    raise RedisTimeoutError("a subscription was not confirmed in time")
                 confirmed += message["type"] == "subscribe"
-        except FAILURES as error:
-            raise translate(error) from error
+            on_failure.pop_all()
         return pubsub
 
     def next_message(self, pubsub: Any, timeout: float) -> bytes | None:
@@ -225,6 +236,11 @@ class AsyncStore:
         self._location = check_url(client) if isinstance(client, str) else None
         self._client = None if isinstance(client, str) else client
         self._patience = _patience(client)
+        self._clustered = connect.is_cluster(client) or (
+            self._location is not None and self._location.topology is Topology.CLUSTER
+        )
+        # Where a node fails, redis-py closes connections that other tasks are about to write to: they find no writer.
+        self._failures = (*FAILURES, AttributeError) if self._clustered else FAILURES
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
         self._lock = threading.Lock()
@@ -245,9 +261,10 @@ class AsyncStore:
         known = self._clients.get(loop)
         return known.client if known is not None else self._connect(loop)
 
-    @property
-    def servers(self) -> int:
-        """On how many servers the shards are, as far as the client knows."""
+    async def servers(self) -> int:
+        """Return on how many servers the shards are, as far as the client knows."""
+        if not self._checked:
+            await self._check()
         return connect.primaries_of(self._usable())
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> Any:
@@ -281,11 +298,15 @@ class AsyncStore:
         self._checked = True
 
     async def _call(self, operation: Operation[Any]) -> Any:
+        return await self._patiently(self._send, operation)
+
+    async def _patiently(self, ask: Callable[[Any], Awaitable[T]], what: object) -> T:
+        """Ask for something, again and again for a while where another server may take over."""
         until = None
         while True:
             try:
-                return await self._send(operation)
-            except FAILURES as error:
+                return await ask(what)
+            except self._failures as error:
                 until = time.monotonic() + self._patience if until is None else until
                 if not _may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
@@ -293,6 +314,8 @@ class AsyncStore:
 
     async def _send(self, operation: Operation[Any]) -> Any:
         known, client, rest = operation.script, self._usable(), _rest(operation)
+        if self._clustered and not client.get_nodes():  # or what else begins meanwhile goes to any node
+            await client.initialize()
         try:
             reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
         except NoScriptError:
@@ -304,19 +327,23 @@ class AsyncStore:
 
     async def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
-        pubsub = self._usable().pubsub()
+        return await self._patiently(self._subscribe, channels)
+
+    async def _subscribe(self, channels: list[bytes]) -> Any:
+        client = self._usable()
+        if self._clustered:  # the client knows by an answer only whether that node is still there
+            await client.initialize()  # no matter, if it was
+            await client.execute_command("EXISTS", channels[0])
+        pubsub = client.pubsub()
         async with AsyncExitStack() as on_failure:
             on_failure.push_async_callback(pubsub.aclose)
-            try:
-                await pubsub.subscribe(*channels)
-                confirmed = 0
-                while confirmed < len(channels):
-                    message = await pubsub.get_message(timeout=connect.TIMEOUT)
-                    if message is None:
-                        raise StoreUnavailable("Redis did not confirm a subscription in time")
-                    confirmed += message["type"] == "subscribe"
-            except FAILURES as error:
-                raise translate(error) from error
+            await pubsub.subscribe(*channels)
+            confirmed = 0
+            while confirmed < len(channels):
+                message = await pubsub.get_message(timeout=connect.TIMEOUT)
+                if message is None:
+                    raise RedisTimeoutError("a subscription was not confirmed in time")
+                confirmed += message["type"] == "subscribe"
             on_failure.pop_all()
         return pubsub
 
