@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import redis
 from redis.crc import key_slot
@@ -40,8 +40,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 class Laboratory:
     """Servers that end together, with the clients that were made of them."""
 
+    open: ClassVar[set[Laboratory]] = set()  # their processes outlive a test, in which one may be started again
+
     def __init__(self) -> None:
         self.servers: list[Server] = []
+        self.open.add(self)
         self._ends = ExitStack()
         self._talk: dict[Server, redis.Redis] = {}
 
@@ -50,6 +53,12 @@ class Laboratory:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+        self.open.discard(self)
+
+    @property
+    def processes(self) -> set[int]:
+        """Give the numbers of the running processes."""
+        return {server.process.pid for server in self.servers if server.process is not None}
 
     def ask(self, server: Server, *command: Any) -> Any:
         """Send *server* itself a command; nothing is tried again."""
@@ -69,8 +78,17 @@ class Laboratory:
         except redis.RedisError:
             return ""
 
-    def _in_step(self, replica: Server) -> bool:
-        return bool(self.ask(replica, "INFO", "replication").get("master_link_status") == "up")
+    def _in_step(self, replica: Server, primary: Server) -> bool:
+        """Tell whether *replica* has all that *primary* has written."""
+        written = self.ask(primary, "INFO", "replication")["master_repl_offset"]
+        said = self.ask(replica, "INFO", "replication")
+        linked = said.get("master_link_status") == "up" and said["master_port"] == primary.port
+        return linked and int(said["slave_repl_offset"]) >= int(written)
+
+    def start_all(self) -> None:
+        """Start again what was killed."""
+        for server in self.servers:
+            server.start()
 
 
 class Cluster(Laboratory):
@@ -131,12 +149,8 @@ class Cluster(Laboratory):
         """Give a running replica of *primary*, in step with it."""
 
         def found() -> Server | None:
-            for server in self.servers:
-                if server is not primary and server.running and self.role(server) == "slave":
-                    said = self.ask(server, "INFO", "replication")
-                    if said["master_port"] == primary.port and said["master_link_status"] == "up":
-                        return server
-            return None
+            others = [server for server in self.servers if server is not primary and self.role(server) == "slave"]
+            return next((server for server in others if self._in_step(server, primary)), None)
 
         return until(found, f"{primary} has a replica in step")
 
@@ -152,7 +166,11 @@ class Cluster(Laboratory):
     def _is_well(self, server: Server) -> bool:
         info = self.ask(server, "CLUSTER INFO")
         well = info["cluster_state"] == "ok" and int(info["cluster_slots_ok"]) == SLOTS
-        return well and (self.role(server) == "master" or self._in_step(server))
+        return well and (self.role(server) == "master" or self._in_step(server, self._primary_of(server)))
+
+    def _primary_of(self, replica: Server) -> Server:
+        port = self.ask(replica, "INFO", "replication")["master_port"]
+        return next(server for server in self.servers if server.port == port)
 
     def _knows_all(self, server: Server) -> bool:
         nodes = self.ask(server, "CLUSTER NODES")
@@ -161,9 +179,16 @@ class Cluster(Laboratory):
 
     def fail_over(self, primary: Server) -> Server:
         """Hand *primary*'s slots to its replica, as an administrator does; gives the new primary."""
-        replica = self.replica_of(primary)
-        self.ask(replica, "CLUSTER", "FAILOVER")
-        until(lambda: self.role(replica) == "master", f"{replica} takes over")
+        replica, asked_at = self.replica_of(primary), 0.0
+
+        def taken_over() -> bool:
+            nonlocal asked_at
+            if time.monotonic() - asked_at > 6:  # after 5 a replica gives up that the others did not vote for
+                self.ask(replica, "CLUSTER", "FAILOVER")
+                asked_at = time.monotonic()
+            return self.role(replica) == "master"
+
+        until(taken_over, f"{replica} takes over")
         return replica
 
     def kill_primary(self, primary: Server) -> Server:
@@ -264,7 +289,7 @@ class Pair(Laboratory):
         """Give the other server, in step with the primary."""
         primary = self.primary()
         other = next(server for server in self.servers if server is not primary)
-        until(lambda: self.role(other) == "slave" and self._in_step(other), f"{other} is in step")
+        until(lambda: self.role(other) == "slave" and self._in_step(other, primary), f"{other} is in step")
         return other
 
     def until_whole(self) -> None:
@@ -276,6 +301,14 @@ class Pair(Laboratory):
 
         until(lambda: all(known(sentinel) for sentinel in self._awake()), "the sentinels know each other")
         self.replica()
+
+    def start_all(self) -> None:
+        """Start again what was killed, as a replica: to see to that would take the sentinels some ten seconds."""
+        for server in self.servers:
+            if not server.running:
+                primary = self.primary()
+                server.start()
+                self.ask(server, "REPLICAOF", "127.0.0.1", primary.port)
 
     def fail_over(self) -> Server:
         """Make the replica the primary, as an administrator does; gives it."""
