@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoPermissionError
 
 from redisess_cli.location import reaching, shown
-from redisess_core import RedisessError, SessionManager
-from redisess_core.config import check_namespace
-from redisess_core.keys import layout_key
+from redisess_cli.namespace import Finding, check_location, layout_of, record_of, recorded_manager
+from redisess_core import SessionManager
 from redisess_core.wording import counted
 
 if TYPE_CHECKING:
@@ -22,27 +19,16 @@ _SAMPLE: Final = 1000  # sessions that are asked for their timeout
 _RECENT: Final = 60  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; *sound*: nothing has to be done about it."""
-
-    name: str
-    text: str
-    sound: bool = True
-
-
 def findings(url: str, namespace: str) -> Iterator[Finding]:
     """Look, line by line. Raises `RedisessError` or `ValueError` where there is nothing to look at."""
-    check_namespace(namespace)
-    if url.startswith("memory:"):
-        raise ValueError("--url: memory:// given, which lives and ends within its process; a server's URL wanted")
+    check_location(url, namespace)
     with reaching(url):
         with SessionManager(url, namespace=namespace) as unused:  # its first operation would write the record
             yield from _server(unused.client, url)
-            record = _record(unused.client.get(layout_key(namespace)))
-        yield _layout(namespace, record)
+            record = record_of(unused.client, namespace)
+        yield layout_of(namespace, record)
         if record is not None:
-            with SessionManager(url, namespace=namespace, shards=int(record["shards"])) as manager:
+            with recorded_manager(url, namespace, record) as manager:
                 yield from _sessions(manager)
 
 
@@ -66,24 +52,6 @@ def _info(client: Any, section: str) -> dict[str, Any]:
     except NoPermissionError:  # not this user's to ask
         return {}
     return found
-
-
-def _record(stored: bytes | None) -> dict[str, Any] | None:
-    if stored is None:
-        return None
-    try:
-        record: dict[str, Any] = json.loads(stored)
-        int(record["shards"])
-    except (ValueError, TypeError, KeyError):
-        raise RedisessError(f"the namespace's record is not one of redisess: {stored[:100]!r}") from None
-    return record
-
-
-def _layout(namespace: str, record: dict[str, Any] | None) -> Finding:
-    if record is None:
-        return Finding("Namespace", f"{namespace}: never used here")
-    shards = int(record["shards"])
-    return Finding("Namespace", f"{namespace}: layout {record.get('layout')}, {counted(shards, 'shard')}")
 
 
 def _sessions(manager: SessionManager) -> Iterator[Finding]:

@@ -11,7 +11,9 @@ from redisess_cli.location import one_line
 from redisess_core import RedisessError, __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
+
+    from redisess_cli.namespace import Finding
 
 app = typer.Typer(
     help="Redis sessions that you can count, list and kill.",
@@ -60,11 +62,30 @@ def check(
     from redisess_cli.check import findings  # noqa: PLC0415  as above
 
     with _errors_said():
-        sound = True
-        for finding in findings(url, namespace):
-            typer.echo(f"{finding.name:<14}{finding.text}")
-            sound = sound and finding.sound
-        raise typer.Exit(0 if sound else 1)
+        raise typer.Exit(_status_of(findings(url, namespace)))
+
+
+@app.command()
+def verify(
+    url: Annotated[str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://.")],
+    namespace: Annotated[str, typer.Option(help="The prefix of the sessions' keys.")] = "sessions",
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what differs.")] = False,
+) -> None:
+    """Compare the indexes of a namespace, which may be in use, with its sessions; no live session is changed."""
+    from redisess_cli.verify import findings  # noqa: PLC0415  as above
+
+    with _errors_said():
+        raise typer.Exit(_status_of(findings(url, namespace, repair=repair)))
+
+
+def _status_of(findings: Iterable[Finding]) -> int:
+    """Print a report, line by line as it comes; return the exit status that says whether all of it is sound."""
+    sound = True
+    for finding in findings:
+        typer.echo(f"{finding.name:<14}{finding.text}")
+        sound = sound and finding.sound
+    return 0 if sound else 1
 
 
 @contextmanager

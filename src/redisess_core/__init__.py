@@ -14,6 +14,7 @@ from redisess_core.events import AsyncEvents, EventKind, EventReason, Events, Se
 from redisess_core.manager import AsyncSessionManager, SessionManager
 from redisess_core.session import AsyncSession, Session
 from redisess_core.values import register_type
+from redisess_core.verify import Verification
 
 __all__ = [
     "AsyncEvents",
@@ -32,6 +33,7 @@ __all__ = [
     "SessionManager",
     "StoreUnavailable",
     "StoreUnsupported",
+    "Verification",
     "__version__",
     "register_type",
 ]

@@ -55,14 +55,32 @@ class Together:
     by_server: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A step of a plan: read a page of the names of keys; it leads to a `Scanned`."""
+
+    match: bytes  # a pattern as SCAN takes it
+    count: int  # keys that the server looks at, about
+    cursor: int = 0
+    nodes: tuple[str, ...] | None = None  # of a cluster, those left to read; None: not asked for yet
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A page of the names of keys, in no order: what is there throughout comes, some of it twice."""
+
+    keys: Sequence[bytes]
+    following: Scan | None  # the next page; None: there is none
+
+
 PAUSE: Final = Pause()
 _TASKS: Final = 16  # plans under way side by side in an event loop: a pool of connections is for others too
 _PIPELINE: Final = 64  # and in a pipeline: what comes between two commands of others
 
 # What a plan of several steps yields; it is sent what comes of each.
-Steps = Generator[Operation[Any] | Together | Pause, Any, T]
+Steps = Generator[Operation[Any] | Scan | Together | Pause, Any, T]
 Plan = Operation[T] | Steps[T]
-Iteration = Generator[Operation[Any] | Together | Pause | Page[T], Any, None]
+Iteration = Generator[Operation[Any] | Scan | Together | Pause | Page[T], Any, None]
 
 
 class Executes(Protocol):
@@ -80,6 +98,10 @@ class Executes(Protocol):
         """Run several side by side; of each its result, or the exception in its place."""
         ...
 
+    def scan(self, page: Scan, /) -> Scanned:
+        """Read a page of the names of keys."""
+        ...
+
 
 class ExecutesAsync(Protocol):
     """What runs operations against Redis, in an event loop."""
@@ -90,6 +112,10 @@ class ExecutesAsync(Protocol):
 
     def execute(self, operation: Operation[T], /) -> Awaitable[T]:
         """Run it, and read its reply."""
+        ...
+
+    def scan(self, page: Scan, /) -> Awaitable[Scanned]:
+        """Read a page of the names of keys."""
         ...
 
 
@@ -184,7 +210,7 @@ class Blocking(Runner):
             case step:
                 started = time.perf_counter()
                 try:
-                    result = self._store.execute(step)
+                    result = self._store.scan(step) if _is_scan(step) else self._store.execute(step)
                 except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
                     steps.took = time.perf_counter() - started
                     steps.throw(error)
@@ -282,7 +308,7 @@ class Awaiting(Runner):
             case step:
                 started = time.perf_counter()
                 try:
-                    result = await self._store.execute(step)
+                    result = await (self._store.scan(step) if _is_scan(step) else self._store.execute(step))
                 except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
                     steps.took = time.perf_counter() - started
                     steps.throw(error)
@@ -330,6 +356,10 @@ def _as_steps(plan: Plan[T]) -> Steps[T]:
         result: T = yield plan
         return result
     return (yield from plan)
+
+
+def _is_scan(step: object) -> TypeGuard[Scan]:
+    return isinstance(step, Scan)
 
 
 def _is_page(step: object) -> TypeGuard[Page[Any]]:

@@ -31,6 +31,7 @@ from redisess_core.scripts import script
 from redisess_core.session import AsyncSession, Session
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, nothing, summed, until_done
+from redisess_core.verify import Comparison, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -285,6 +286,17 @@ class SessionOperations(IndexPlans[S]):
                 yield PAUSE
 
         return summed([shard_steps(shard) for shard in self._shards], by_server=True)
+
+    @operation
+    def verify(self, *, repair: bool = False) -> Steps[Verification]:
+        """Compare the indexes with the sessions, and say what differs; with *repair*, repair it.
+
+        The namespace may be in use: each session and each entry is compared, and repaired, in one atomic step. No live
+        session ends or is touched, and none that is gone comes back. By bounded pages, with a pause as long as the page
+        between them; it goes over the names of all keys of the server.
+        """
+        check_flag("repair", repair)
+        return Comparison(self.namespace, self._shards, self.clock_argument, repair=repair).steps()
 
     @operation
     def now(self) -> Plan[float]:

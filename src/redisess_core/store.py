@@ -28,7 +28,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from redisess_core import connect
+from redisess_core import connect, scanning
 from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
 from redisess_core.keys import layout_key
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from redisess_core.events import AsyncEvents, Events
+    from redisess_core.operation import Scan, Scanned
 
 T = TypeVar("T")
 
@@ -188,6 +189,17 @@ class Store:
         self._met.add(known.sha)
         return reply
 
+    def scan(self, page: Scan) -> Scanned:
+        """Read a page of the names of keys, after the namespace's check as `execute` does it."""
+        if not self._checked:
+            self._check()
+        return self._patiently(self._scan, page)
+
+    def _scan(self, page: Scan) -> Scanned:
+        client = self.client
+        page = scanning.begun(client, page)
+        return scanning.scanned(page, client.scan(**scanning.arguments_of(client, page), **self._options))
+
     def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""
         return self._patiently(self._subscribe, channels)
@@ -324,6 +336,17 @@ class AsyncStore:
             reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
         self._met.add(known.sha)
         return reply
+
+    async def scan(self, page: Scan) -> Scanned:
+        """Read a page of the names of keys, after the namespace's check as `execute` does it."""
+        if not self._checked:
+            await self._check()
+        return await self._patiently(self._scan, page)
+
+    async def _scan(self, page: Scan) -> Scanned:
+        client = self._usable()
+        page = scanning.begun(client, page)
+        return scanning.scanned(page, await client.scan(**scanning.arguments_of(client, page), NEVER_DECODE=True))
 
     async def subscribe(self, channels: list[bytes]) -> Any:
         """Return a subscription, confirmed, to *channels*."""

@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from redisess_core import AsyncSession, Session
 from redisess_core.config import UserId, check_seconds
 from redisess_core.loops import running_loop
-from redisess_core.operation import Blocking, Operation, Plan
+from redisess_core.operation import Blocking, Operation, Plan, Scan, Scanned
 from redisess_core.store import AsyncStore
 from redisess_core.web import TransportName
 from redisess_core.web.request_session import RequestSessionMethods
@@ -149,6 +149,9 @@ class _StoreFromThread:
 
     def execute(self, operation: Operation[Any]) -> Any:
         return _in_event_loop(self._store.execute, operation)
+
+    def scan(self, page: Scan) -> Scanned:
+        return _in_event_loop(self._store.scan, page)
 
 
 class BlockingRequestSession(RequestSessionMethods, Blocking):

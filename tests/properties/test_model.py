@@ -198,6 +198,11 @@ class Stories(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.in_each_lane("authenticate", handle, **WITH_A_TOUCH)
 
+    @rule(repair=st.booleans())
+    def verify(self, repair):
+        """A repair is one more thing that changes nothing where nothing is wrong."""
+        self.in_each_lane("verify", repair)
+
     @rule()
     def wipe(self):
         self.in_each_lane("settle")

@@ -445,6 +445,13 @@ class Lane:
         self.list_users(secs)
         self.iterate(secs)
 
+    def verify(self, repair: bool = False) -> None:
+        """Compare what is stored with itself: nothing differs, whatever was done."""
+        found, live = self.manager.verify(repair=repair), self.live()
+        assert (found.sessions, found.users, found.repaired) == (len(live), len(self.users()), repair)
+        early = found.early if self.went_back else 0  # Redis counts down from what the clock said before
+        assert found.drift == early, found
+
     def look_first(self, how: str) -> None:
         """Look in one way only at what is held, before anything else looks."""
         if how == "iterate":
@@ -495,6 +502,7 @@ class Lane:
 
     def finish(self) -> None:
         """End every session: nothing is left, and each end was told once."""
+        self.verify()
         self.look()
         self.look_at_keys()
         self.clock.set(max([self.clock(), *(one.created for one in self.live().values())]))

@@ -120,6 +120,7 @@ def test_bare_it_shows_its_verbs(command):
     _, out, _ = command()
     assert "demo" in out
     assert "check" in out
+    assert "verify" in out
 
 
 def test_the_help_of_the_demo_names_its_options_and_defaults(command):
@@ -134,7 +135,9 @@ def test_a_version_after_other_options_is_told_too(command):
     assert command("--version", "demo")[0] == 0
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ("demo", "--port", "x"), ("demo", "--port", "70000"), ("check",)])
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("demo", "--port", "x"), ("demo", "--port", "70000"), ("check",), ("verify",)]
+)
 def test_a_wrong_option_or_verb_is_a_wrong_usage(command, arguments):
     status, out, err = command(*arguments)
     assert status == 2
@@ -220,7 +223,7 @@ def test_a_port_that_is_not_ours_to_take_is_said_so_in_one_line(command, monkeyp
     assert err == "redisess: port 80 cannot be listened on: Permission denied\n"
 
 
-@pytest.mark.parametrize("verb", ["demo", "check"])
+@pytest.mark.parametrize("verb", ["demo", "check", "verify"])
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -386,6 +389,85 @@ def test_check_of_a_namespace_that_cannot_be_one_says_what_is_wanted(command, re
     status, _, err = command("check", "--url", redis_url, "--namespace", "a{b")
     assert status == 1
     assert err.startswith("redisess: namespace: ")
+
+
+# verify
+
+
+@pytest.fixture
+def broken(redis_url, redis_client):
+    """A namespace of two shards that lost a session, the entry of a user and the expiry of a session."""
+    with SessionManager(redis_url, namespace="shop", shards=2) as manager:
+        sessions = [manager.create(user) for user in ("ada", "bob", None, "ada")]
+        lost, _, nobodys, _ = [redis_client.keys(f"*:s:{session.session_id}")[0] for session in sessions]
+        redis_client.delete(lost)
+        redis_client.persist(nobodys)
+        redis_client.zrem(lost.partition(b"}:")[0] + b"}:users", "ada")
+        yield manager
+
+
+def told(out):
+    return dict(line.split(maxsplit=1) for line in out.splitlines())
+
+
+SOUND = {
+    "Namespace": "shop: layout 1, 2 shards",
+    "Sessions": "3 live",
+    "Users": "2 signed in",
+    "Missing": "0 entries that an index should have",
+    "Stray": "0 entries that no live session stands behind",
+    "Misplaced": "0 entries not at the time of the session",
+    "Early": "0 keys that Redis would remove too early",
+    "Never": "0 keys that Redis would never remove",
+    "Drift": "none",
+}
+FOUND = {
+    **SOUND,
+    "Missing": "1 entry that an index should have",
+    "Stray": "3 entries that no live session stands behind",
+    "Never": "1 key that Redis would never remove",
+}
+
+
+def test_verify_tells_what_differs_and_mends_it_where_it_is_asked_to(command, redis_url, broken):
+    look = ("verify", "--url", redis_url, "--namespace", "shop")
+    for _ in range(2):
+        status, out, err = command(*look)
+        assert (status, told(out), err) == (1, {**FOUND, "Drift": "5: --repair mends it"}, "")
+    status, out, err = command(*look, "--repair")
+    assert (status, told(out), err) == (0, {**FOUND, "Drift": "5, repaired"}, "")
+    assert command(*look) == (0, "".join(f"{name:<14}{text}\n" for name, text in SOUND.items()), "")
+    assert (broken.count(), broken.count_users()) == (3, 2)
+
+
+def test_the_installed_command_verifies(redis_url, broken):
+    looked = [COMMAND, "verify", "--url", redis_url, "--namespace", "shop"]
+    for arguments, status in (([], 1), (["--repair"], 0), ([], 0)):
+        done = subprocess.run([*looked, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (status, "")
+        assert done.stdout.startswith("Namespace     shop: layout 1, 2 shards\n")
+
+
+def test_verify_of_a_namespace_that_was_never_used_writes_nothing(command, redis_url, redis_client):
+    assert command("verify", "--url", redis_url) == (0, "Namespace     sessions: never used here\n", "")
+    assert redis_client.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(("--url", "memory://"), "within its process"), (("--url", "redis://x", "--namespace", "a{b"), "namespace: ")],
+)
+def test_verify_says_in_one_line_what_is_wrong_with_its_options(command, arguments, expected):
+    status, out, err = command("verify", *arguments)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert expected in err
+
+
+def test_verify_says_of_a_record_that_is_not_ours_that_it_is_not(command, redis_url, redis_client):
+    redis_client.set("{sessions}:layout", "5")
+    status, _, err = command("verify", "--url", redis_url)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "not one of redisess" in err
 
 
 def test_a_namespace_recorded_with_other_shards_is_said_so_in_one_line(command, redis_url):

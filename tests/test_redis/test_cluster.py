@@ -115,6 +115,21 @@ def test_an_administrators_plans_stay_in_their_slots(manager):
     assert manager.get_all_sessions() == [acting]
 
 
+def test_what_differs_on_every_node_is_counted_and_repaired(manager, nodes, namespace):
+    for number in range(100):
+        manager.create(f"user{number}", ttl=0 if number % 9 == 0 else None)
+    found = manager.verify()
+    assert (found.sessions, found.users, found.drift) == (100, 100, 0)
+    for server in nodes:
+        client = server.client()
+        lost = next(key for key in client.scan_iter() if b":s:" in key)
+        client.delete(lost, lost.partition(b"}:")[0] + b"}:activity")
+    assert (manager.verify().sessions, manager.verify().stray) == (97, 6)
+    assert manager.verify(repair=True).missing > 0
+    found = manager.verify()
+    assert (found.sessions, found.users, found.drift, manager.count()) == (97, 97, 0, 97)
+
+
 def test_expired_sessions_of_every_node_are_in_no_count_and_are_swept(manager, clock):
     for number in range(50):
         manager.create(f"user{number}", ttl=10 if number % 2 else 20)

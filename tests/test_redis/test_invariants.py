@@ -182,6 +182,21 @@ def test_every_read_of_many_sessions_is_bounded_and_complete(many, bounded):
     assert found == {name: expected[name.removesuffix(" of late")] for name in READS}
 
 
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_verification_of_many_is_bounded(many, redis_client, namespace, bounded, repair):
+    prefix = f"{{{namespace}:0}}:"
+    for index, step in (("u:ann", 2), ("activity", 5)):
+        redis_client.delete(
+            *[f"{prefix}s:{one.decode()}" for one in redis_client.zrange(prefix + index, 0, -1)[::step]]
+        )
+    redis_client.zremrangebyrank(prefix + "expiry", 0, 999)
+    with bounded(at_least=60):
+        found = many.verify(repair=repair)
+    assert found.sessions == len(redis_client.keys(prefix + "s:*"))
+    assert found.stray > MANY / 3
+    assert many.verify().drift == (0 if repair else found.drift)
+
+
 def test_lists_over_several_pages_are_in_order(many, clock):
     found = many.get_all_sessions()
     accesses = [many.get(session_id, touch=False).last_access for session_id in found[:: MANY // 60]]
@@ -379,6 +394,15 @@ GREAT: dict[str, Callable[[Any], Any]] = {
     "create": lambda manager: manager.create("ann"),
     "rotate": lambda manager: manager.rotate(manager.create(None), user_id="ann"),
 }
+
+
+def test_between_the_pages_of_a_verification_there_is_a_pause(manager, redis_client, wire, rests):
+    planted(redis_client, manager, 230)
+    manager.count()
+    with wire() as seen:
+        manager.verify()
+    assert len(rests) == len([name for name in seen.names if name in {"EVALSHA", "SCAN"}]) > 10
+    assert set(rests) == {0.25}
 
 
 @pytest.mark.parametrize("great", GREAT)

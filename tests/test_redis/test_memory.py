@@ -330,6 +330,21 @@ def test_immortal_sessions_in_memory_are_immortal(in_memory, memory, clock):
     }
 
 
+def test_what_differs_in_memory_is_counted_and_repaired(in_memory, memory, clock, namespace):
+    manager = in_memory(clock=clock, shards=2)
+    for number in range(300):
+        manager.create(f"user{number % 7}" if number % 3 else None, ttl=0 if number % 50 == 0 else None)
+    assert (manager.verify().sessions, manager.verify().drift) == (300, 0)
+    lost = [key for key in memory.scan_iter() if b":s:" in key][:20]
+    memory.delete(*lost)
+    memory.delete(f"{{{namespace}:1}}:activity")
+    found = manager.verify()
+    assert 20 < found.stray <= 60
+    assert 100 < found.missing < 200
+    assert manager.verify(repair=True).drift > 0
+    assert (manager.verify().sessions, manager.verify().drift, manager.count()) == (280, 0, 280)
+
+
 # ---- without the extra
 
 

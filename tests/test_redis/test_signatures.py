@@ -36,6 +36,7 @@ MANAGER_METHODS = {
     "kill_user": "user_id, *, keep=None",
     "kill_all": "*, keep=None",
     "wipe": "",
+    "verify": "*, repair=False",
     "now": "",
     "events": "",
     "quit": "",
@@ -231,4 +232,4 @@ def test_public_names_are_those_that_are_exported():
     assert {kind.__name__ for kind in (*MANAGERS, *SESSIONS)} <= set(redisess_core.__all__)
     assert {"RedisessError", "SessionGone", "SessionLimitReached", "SessionDataTooLarge"} <= set(redisess_core.__all__)
     assert {"NamespaceMismatch", "StoreUnavailable", "StoreUnsupported"} <= set(redisess_core.__all__)
-    assert {"SessionEvent", "register_type", "__version__"} <= set(redisess_core.__all__)
+    assert {"SessionEvent", "Verification", "register_type", "__version__"} <= set(redisess_core.__all__)

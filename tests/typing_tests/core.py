@@ -27,6 +27,7 @@ from redisess_core import (
     SessionManager,
     StoreUnavailable,
     StoreUnsupported,
+    Verification,
     register_type,
 )
 
@@ -92,6 +93,8 @@ def blocking() -> None:
         assert_type(manager.kill_user("ada", keep=["session id"]), int)
         assert_type(manager.kill_all(), int)
         assert_type(manager.wipe(), int)
+        assert_type(manager.verify(), Verification)
+        assert_type(manager.verify(repair=True).drift, int)
         assert_type(manager.now(), float)
         for each in manager.iter_sessions():
             assert_type(each, Session)
