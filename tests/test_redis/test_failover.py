@@ -1,4 +1,4 @@
-"""A primary that hands over, dies or stands still, in a cluster and under sentinels: nobody is logged out, nothing hangs."""
+"""A primary that hands over, dies or stands still, in a cluster and under sentinels: nobody is logged out or hangs."""
 
 from __future__ import annotations
 

@@ -5,12 +5,13 @@ local function end_session(id, meta, reason, successor, its_user)
   reach_user(meta.user)
   successor = successor or ''
   if successor ~= '' then
-    local held = {}
-    for _, name in ipairs(redis.call('HKEYS', key)) do
-      held[#held + 1] = name ~= 's' and name or nil
-    end
+    local held = redis.call('HKEYS', key)
     redis.call('HSET', key, 's', REPLACED, 'to', successor)
-    redis.call('HDEL', key, unpack(held))
+    for _, name in ipairs(held) do
+      if name ~= 's' then
+        redis.call('HDEL', key, name)
+      end
+    end
     redis.call('PEXPIRE', key, 30000)
   else
     redis.call('UNLINK', key)
