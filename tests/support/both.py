@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import redis
-import redis.asyncio
 from anyio.from_thread import start_blocking_portal
+
+from support.clients import async_client_of, client_of, is_of_a_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -146,6 +146,8 @@ def open_manager(
 
     Made from *url* itself or, given *client_options*, over a client of that URL made with them.
     """
+    if client_options is None and is_of_a_cluster(url):
+        client_options = {}
     if colour == "blocking":
         with _opened_blocking(url, client_options, options) as manager:
             yield manager
@@ -163,7 +165,7 @@ def _opened_blocking(url: str, client_options: Mapping[str, Any] | None, options
     with ExitStack() as ends:
         client: Any = url
         if client_options is not None:
-            client = redis.Redis.from_url(url, **client_options)
+            client = client_of(url, **client_options)
             ends.callback(client.close)
         manager: Any = SessionManager(client, **options)
         ends.callback(manager.close)
@@ -180,7 +182,7 @@ async def _opened_async(
     async with AsyncExitStack() as ends:
         client: Any = url
         if client_options is not None:
-            client = redis.asyncio.Redis.from_url(url, **client_options)
+            client = async_client_of(url, **client_options)
             ends.push_async_callback(client.aclose)
         manager = AsyncSessionManager(client, **options)
         ends.push_async_callback(manager.aclose)

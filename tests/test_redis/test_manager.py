@@ -14,7 +14,9 @@ from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
 from redisess_core import SessionGone, SessionLimitReached
+from redisess_core.config import CLUSTER_SHARDS
 from support.both import unwrap
+from support.topology import ON_A_CLUSTER
 
 DEFAULTS = {
     "namespace": "sessions",
@@ -26,7 +28,7 @@ DEFAULTS = {
     "on_limit": "evict",
     "record_client": True,
     "max_data_bytes": 65536,
-    "shards": 1,
+    "shards": CLUSTER_SHARDS if ON_A_CLUSTER else 1,
     "clock": None,
 }
 OTHERS = {
@@ -1146,16 +1148,18 @@ def test_a_client_of_any_options_works_like_any_other(make_manager, clock, clien
     assert manager.now() == clock()
 
 
-def test_a_client_made_by_sentinel_works_like_any_other(redis_server, redis_url, colour, namespace):
+def test_a_client_made_by_sentinel_works_like_any_other(start_server, colour, namespace):
     from redisess_core import AsyncSessionManager, SessionManager
+
+    server = start_server()
 
     class Found(Sentinel):
         def discover_master(self, service_name):
-            return "127.0.0.1", redis_server.port
+            return "127.0.0.1", server.port
 
     class AsyncFound(AsyncSentinel):
         async def discover_master(self, service_name):
-            return "127.0.0.1", redis_server.port
+            return "127.0.0.1", server.port
 
     async def awaited():
         async with AsyncFound([]).master_for("sessions") as client:
@@ -1174,6 +1178,7 @@ def test_a_client_made_by_sentinel_works_like_any_other(redis_server, redis_url,
 
 
 def test_the_client_in_use_can_be_had(make_manager, colour):
-    kind = redis.Redis if colour == "blocking" else redis.asyncio.Redis
+    library = redis if colour == "blocking" else redis.asyncio
+    kind = library.RedisCluster if ON_A_CLUSTER else library.Redis
     for manager in (make_manager(), make_manager(client_options={})):
         assert isinstance(unwrap(manager.client), kind)
