@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
 
-from support.clients import async_client_of, client_of, is_of_a_cluster
+from support.clients import async_client_of, client_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -146,8 +146,6 @@ def open_manager(
 
     Made from *url* itself or, given *client_options*, over a client of that URL made with them.
     """
-    if client_options is None and is_of_a_cluster(url):
-        client_options = {}
     if colour == "blocking":
         with _opened_blocking(url, client_options, options) as manager:
             yield manager
