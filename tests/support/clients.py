@@ -34,6 +34,28 @@ def async_client_of(url: str, **options: Any) -> Any:
     return redis.asyncio.RedisCluster(startup_nodes=[AsyncClusterNode(*node) for node in nodes], **said | options)
 
 
+def clients_at(client: Any) -> list[dict[str, str]]:
+    """List the clients of the server that *client* is one of, or of all nodes of its cluster."""
+    if not isinstance(client, redis.RedisCluster):
+        return client.client_list()
+    return [
+        each for of_node in client.client_list(target_nodes=redis.RedisCluster.ALL_NODES).values() for each in of_node
+    ]
+
+
+def subscribers(client: Any, channel: str) -> int:
+    """Count who listens to a channel, on every node of a cluster."""
+    servers = [client]
+    if isinstance(client, redis.RedisCluster):
+        servers = [client.get_redis_connection(node) for node in client.get_nodes()]
+    return sum(number for server in servers for _, number in server.pubsub_numsub(channel))
+
+
+def publish(client: Any, channel: str, message: str | bytes) -> int:
+    """Publish as the scripts do: from the node of a cluster that has the shard."""
+    return client.eval("return redis.call('PUBLISH', KEYS[1], ARGV[1])", 1, channel, message)
+
+
 def _read(url: str) -> tuple[list[tuple[str, int]], dict[str, float]]:
     parts = urlsplit(url)
     named = (node.rpartition(":") for node in parts.netloc.split(","))

@@ -13,7 +13,7 @@ from support.laboratory import Cluster, Pair
 from support.soak_worker import OPTIONS, USERS, VICTIMS
 
 pytestmark = pytest.mark.soak
-SECONDS = {"cluster": 20, "sentinel": 25}
+SECONDS = {"cluster": 60, "sentinel": 25}
 SHARDS = {"cluster": 12, "sentinel": 4}
 
 
