@@ -11,21 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from support.both import COLOURS, open_manager
+from support.clients import client_of
 from support.clock import FakeClock
 from support.server import Server, patient
-from support.wire import watch
+from support.topology import ON_A_CLUSTER, ONE_SERVER, SharedCluster, shared, watch_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    import redis
+
     from support.wire import Seen
 
 STRAGGLE_SECONDS = 5.0
 _namespaces = count(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cannot be asked of a cluster, where the tests run on one."""
+    left_out = [item for item in items if ON_A_CLUSTER and item.name.partition("[")[0] in ONE_SERVER]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +83,12 @@ def _named(process: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Server]:
-    """Run one server for the whole run; a test that stops, pauses or configures one takes `start_server`."""
-    with Server() as server:
+def redis_server() -> Iterator[Server | SharedCluster]:
+    """Run one server for the whole run; a test that stops, pauses or configures one takes `start_server`.
+
+    Where `REDISESS_TOPOLOGY` says so, it is a cluster.
+    """
+    with shared() as server:
         yield server
 
 
@@ -87,28 +100,28 @@ def start_server() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def _flushing(redis_server: Server) -> redis.Redis:
+def _flushing(redis_server: Server | SharedCluster) -> redis.Redis | redis.RedisCluster:
     return redis_server.client()
 
 
 @pytest.fixture
-def redis_url(redis_server: Server, _flushing: redis.Redis) -> str:
+def redis_url(redis_server: Server | SharedCluster, _flushing: redis.Redis | redis.RedisCluster) -> str:
     """The URL of the shared server, emptied."""
     _flushing.flushall()
     return redis_server.url
 
 
 @pytest.fixture
-def redis_client(redis_server: Server, redis_url: str) -> Iterator[redis.Redis]:
+def redis_client(redis_url: str) -> Iterator[redis.Redis | redis.RedisCluster]:
     """A client of the shared server, emptied: to look at what is really stored."""
-    with redis.Redis.from_url(redis_url) as client:
+    with client_of(redis_url) as client:
         yield client
 
 
 @pytest.fixture
-def wire(redis_server: Server) -> Callable[..., AbstractContextManager[Seen]]:
+def wire(redis_server: Server | SharedCluster) -> Callable[..., AbstractContextManager[Seen]]:
     """See what reaches a server (default: the shared one): `with wire() as seen: ...`, then `seen.names`."""
-    return lambda server=None: watch(server or redis_server)
+    return lambda server=None: watch_all(server or redis_server)
 
 
 @pytest.fixture
@@ -130,7 +143,15 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make_manager(redis_url: str, colour: str, namespace: str) -> Iterator[Callable[..., Any]]:
+def default_shards(request: pytest.FixtureRequest) -> int | None:
+    """How many shards managers of the shared server have unless a test says: one where it is marked `one_shard`."""
+    return 1 if request.node.get_closest_marker("one_shard") else None
+
+
+@pytest.fixture
+def make_manager(
+    redis_url: str, colour: str, namespace: str, default_shards: int | None
+) -> Iterator[Callable[..., Any]]:
     """Make managers of one colour in the test's namespace, closed at its end.
 
     Takes the manager's options, and `url` (another server's, or `memory://`), `client_options` (make the
@@ -139,7 +160,7 @@ def make_manager(redis_url: str, colour: str, namespace: str) -> Iterator[Callab
     with ExitStack() as ends:
 
         def make(url: str = patient(redis_url), **options: Any) -> Any:
-            options.setdefault("namespace", namespace)
+            options = {"namespace": namespace, "shards": default_shards, **options}
             return ends.enter_context(open_manager(colour, url, **options))
 
         yield make

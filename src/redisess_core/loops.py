@@ -68,7 +68,8 @@ class LoopClient:
         """Return what the client has open; redis-py has no public way."""
         nodes = getattr(self.client, "nodes_manager", None)
         if nodes is not None:
-            known = {*nodes.nodes_cache.values(), *nodes.startup_nodes.values()}
+            self.client._initialize = True  # or its finalizer warns, too
+            known = (*nodes.nodes_cache.values(), *nodes.startup_nodes.values())  # equal ones may not be the same
             return [connection for node in known for connection in node._connections]
         pools = [client.connection_pool for client in (self.client, *sentinels_of(self.client))]
         return [each for pool in pools for each in (*pool._available_connections, *pool._in_use_connections)]

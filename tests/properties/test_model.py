@@ -9,8 +9,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-import redis.asyncio
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -28,12 +26,14 @@ from redisess_core import AsyncSessionManager, SessionManager
 from redisess_core.connect import connect
 from redisess_core.urls import check_url
 from support.both import wrap
+from support.clients import async_client_of
 from support.clock import START, FakeClock
 from support.model import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import redis
     from anyio.abc import BlockingPortal
 
 USERS = ["ann", "bob", "{c}:ünï"]
@@ -236,7 +236,7 @@ def real_place(server: Any, shards: int) -> Iterator[Place]:
     with ExitStack() as ends:
         raw, client = server.client(), server.client()
         portal = ends.enter_context(start_blocking_portal("asyncio"))
-        client_async = portal.call(lambda: redis.asyncio.Redis.from_url(server.url))
+        client_async = portal.call(async_client_of, server.url)
         ends.callback(portal.call, client_async.aclose)
         yield Place(raw, portal, client, client_async, shards)
 

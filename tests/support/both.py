@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import redis
-import redis.asyncio
 from anyio.from_thread import start_blocking_portal
+
+from support.clients import async_client_of, client_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -163,7 +163,7 @@ def _opened_blocking(url: str, client_options: Mapping[str, Any] | None, options
     with ExitStack() as ends:
         client: Any = url
         if client_options is not None:
-            client = redis.Redis.from_url(url, **client_options)
+            client = client_of(url, **client_options)
             ends.callback(client.close)
         manager: Any = SessionManager(client, **options)
         ends.callback(manager.close)
@@ -180,7 +180,7 @@ async def _opened_async(
     async with AsyncExitStack() as ends:
         client: Any = url
         if client_options is not None:
-            client = redis.asyncio.Redis.from_url(url, **client_options)
+            client = async_client_of(url, **client_options)
             ends.push_async_callback(client.aclose)
         manager = AsyncSessionManager(client, **options)
         ends.push_async_callback(manager.aclose)

@@ -522,16 +522,24 @@ class Lane:
 
     def told(self) -> list[SessionEvent]:
         """Give the events so far."""
-        found: list[SessionEvent] = []
-        channel = self.manager.event_channels()[0]
-        self.raw.publish(channel, b"end")
-        while (message := self._events.get_message(timeout=10)) is None or message["data"] != b"end":
-            if message is not None:
-                found.append(read_event(message["data"]))
-        return found
+        return told(self.raw, self._events, self.manager.event_channels())
 
     def close(self) -> None:
         self._events.close()
+
+
+def told(client: Any, subscription: Any, channels: list[bytes]) -> list[SessionEvent]:
+    """Give the events on *channels* so far, to which *subscription* listens."""
+    for channel in channels:  # each by the node of a cluster that its events come from, so that it comes after them
+        client.eval("return redis.call('PUBLISH', KEYS[1], 'end')", 1, channel)
+    found, ends = list[SessionEvent](), 0
+    while ends < len(channels):
+        message = subscription.get_message(timeout=10)
+        if message is not None and message["data"] == b"end":
+            ends += 1
+        elif message is not None:
+            found.append(read_event(message["data"]))
+    return found
 
 
 def _undone(event: SessionEvent) -> bool:
@@ -543,14 +551,14 @@ def plant(client: redis.Redis, manager: Any, user_ids: Iterable[str | None], **o
     """Create many sessions at once, by the scripts that `create` runs; give their ids."""
     plans, pipeline = unwrap(manager), client.pipeline(transaction=False)
     manager.now()  # the namespace's record
-    pipeline.script_load(script("create").source)
+    client.script_load(script("create").source)
     ids: list[str] = []
     for user_id in user_ids:
         token = plans.new_token(user_id)
         ids.append(session_id_of(token))
         planned = next(plans.plan_create(token, user_id, {}, **options))
         pipeline.execute_command("EVALSHA", planned.script.sha, len(planned.keys), *planned.keys, *planned.args)
-    replies = pipeline.execute()[1:]
+    replies = pipeline.execute()
     assert all(reply[0] == b"live" for reply in replies)
     return ids
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from support.server import Server
 
 SECONDS = 30.0
-SETTING_UP = {"HELLO", "AUTH", "SELECT"}
+SETTING_UP = {"HELLO", "AUTH", "SELECT", "CLUSTER", "COMMAND", "READONLY"}
 CLIENT_SETTING_UP = {"SETINFO", "SETNAME", "MAINT_NOTIFICATIONS"}
 
-_LINE = re.compile(rb"^\+\d+\.\d+ \[(?P<database>\d+) (?P<source>[^\]]*)\] (?P<words>.*)\r\n$", re.DOTALL)
+_LINE = re.compile(rb"^\+(?P<at>\d+\.\d+) \[(?P<database>\d+) (?P<source>[^\]]*)\] (?P<words>.*)\r\n$", re.DOTALL)
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
 _PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
@@ -29,6 +29,7 @@ class Command(NamedTuple):
     name: str
     args: tuple[str, ...]
     source: str
+    at: float  # seconds since the epoch
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -76,6 +77,7 @@ class Seen:
 
     def end(self, reported: list[Command]) -> None:
         """Take everything that was reported."""
+        self.reported = reported
         self._in_scripts = [command for command in reported if command.source == "lua"]
         self._commands = [
             command for command in reported if command.source != "lua" and not command.sets_up_a_connection
@@ -95,7 +97,7 @@ def parse(line: bytes) -> Command:
         msg = f"MONITOR printed {line!r}, not a command"
         raise ValueError(msg)
     name, *args = (_unescape(word).decode(errors="surrogateescape") for word in _WORD.findall(found["words"]))
-    return Command(name.upper(), tuple(args), found["source"].decode())
+    return Command(name.upper(), tuple(args), found["source"].decode(), float(found["at"]))
 
 
 def _unescape(word: bytes) -> bytes:

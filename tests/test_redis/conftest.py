@@ -35,7 +35,9 @@ def left(stored: Callable[[], dict[bytes, Any]]) -> Callable[[], set[bytes]]:
 
 
 @pytest.fixture
-def filler(redis_url: str, namespace: str, clock: Callable[[], float]) -> Iterator[SessionManager]:
+def filler(
+    redis_client: redis.Redis, namespace: str, clock: Callable[[], float], default_shards: int | None
+) -> Iterator[SessionManager]:
     """Make many sessions in the test's namespace fast, whichever manager the test is about."""
-    with SessionManager(redis_url, namespace=namespace, clock=clock) as manager:
+    with SessionManager(redis_client, namespace=namespace, clock=clock, shards=default_shards) as manager:
         yield manager

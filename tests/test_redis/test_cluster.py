@@ -2,86 +2,70 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack
 
 import pytest
-import redis
-import redis.asyncio
-from anyio.from_thread import start_blocking_portal
 from every_operation import OPERATIONS, new_session
 from redis.crc import key_slot
 
-from redisess_core import AsyncSessionManager, SessionManager, StoreUnavailable
+from redisess_core import StoreUnavailable
 from redisess_core.config import CLUSTER_SHARDS
-from support.both import wrap
-from support.server import Server
+from support.both import open_manager
+from support.laboratory import Cluster
 
 pytestmark = pytest.mark.cluster
-SLOTS = 16384
 
 
 @pytest.fixture(scope="module")
-def nodes():
-    """Three masters that share the slots."""
-    with Server(*NODE) as first, Server(*NODE) as second, Server(*NODE) as third:
-        servers = [first, second, third]
-        edges = [SLOTS * part // 3 for part in range(4)]
-        for server, start, end in zip(servers, edges, edges[1:], strict=False):
-            server.client().execute_command("CLUSTER", "ADDSLOTS", *range(start, end))
-            server.client().execute_command("CLUSTER", "MEET", "127.0.0.1", first.port)
-        deadline = time.monotonic() + 30
-        while not all(is_ready(server) for server in servers):
-            assert time.monotonic() < deadline, "the cluster does not come together"
-            time.sleep(0.05)
-        yield servers
-
-
-NODE = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-
-
-def is_ready(server):
-    info = server.client().execute_command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
-
-
-@contextmanager
-def manager_of(colour, server, **options):
-    """A manager over a cluster client of its own."""
-    if colour == "blocking":
-        client = redis.RedisCluster(host="127.0.0.1", port=server.port)
-        yield SessionManager(client, **options)
-        client.close()
-        return
-
-    @asynccontextmanager
-    async def opened():
-        async with redis.asyncio.RedisCluster(host="127.0.0.1", port=server.port) as client:
-            yield AsyncSessionManager(client, **options)
-
-    with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(opened()) as manager:
-        yield wrap(manager, portal)
+def cluster():
+    """Three primaries that share the slots."""
+    with Cluster(3, 0) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def manager(nodes, colour, namespace, clock):
-    for server in nodes:
+def nodes(cluster):
+    """The three, emptied."""
+    for server in cluster.servers:
         server.client().flushall()
-    with manager_of(colour, nodes[0], namespace=namespace, clock=clock, additional_fields=("role",)) as manager:
-        yield manager
+    return cluster.servers
 
 
-def test_a_namespace_of_a_cluster_has_64_shards_unless_it_is_told(manager, nodes, colour):
+@pytest.fixture(params=["url", "client"])
+def made_with(request):
+    """What a manager is made with."""
+    return request.param
+
+
+@pytest.fixture
+def open_one(cluster, colour, namespace, clock, made_with):
+    """Open managers, until the end of the test."""
+    with ExitStack() as ends:
+
+        def open_one(**options):
+            options = {"namespace": namespace, "clock": clock, "additional_fields": ("role",), **options}
+            options["client_options"] = {} if made_with == "client" else None
+            return ends.enter_context(open_manager(colour, cluster.url, **options))
+
+        yield open_one
+
+
+@pytest.fixture
+def manager(nodes, open_one):
+    return open_one()
+
+
+def test_a_namespace_of_a_cluster_has_64_shards_unless_it_is_told(manager, open_one):
     assert manager.shards == CLUSTER_SHARDS == 64
-    with manager_of(colour, nodes[1], shards=5, namespace="five") as other:
-        assert other.shards == 5
-        assert other.create("ada").valid
-        assert other.count() == 1
+    other = open_one(shards=5, namespace="five")
+    assert other.shards == 5
+    assert other.create("ada").valid
+    assert other.count() == 1
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_stays_in_its_slot(manager, name):
-    OPERATIONS[name](manager, new_session(manager))
+def test_every_operation_stays_in_its_slot(manager):
+    for operation in OPERATIONS.values():
+        operation(manager, new_session(manager))
 
 
 def test_sessions_are_spread_over_all_nodes_and_found_wherever_they_are(manager, nodes):
@@ -161,24 +145,19 @@ def test_all_keys_of_a_user_are_in_one_slot(manager, nodes):
     assert all(len(found) == 1 for found in slots.values())
 
 
-def test_events_of_every_node_are_heard_by_every_manager(manager, nodes, colour, namespace, clock):
-    with manager_of(colour, nodes[2], namespace=namespace, clock=clock, additional_fields=("role",)) as other:
-        users = {f"user{number}" for number in range(20)}
-        with manager.events() as events:
-            for user_id in users:
-                other.create(user_id)
-            assert {next(events).user_id for _ in users} == users
+def test_events_of_every_node_are_heard_by_every_manager(manager, open_one):
+    other, users = open_one(), {f"user{number}" for number in range(20)}
+    with manager.events() as events:
+        for user_id in users:
+            other.create(user_id)
+        assert {next(events).user_id for _ in users} == users
 
 
-def test_a_cluster_that_is_away_is_unavailable(nodes, colour, start_server):
-    server = start_server(*NODE)
-    server.client().execute_command("CLUSTER", "ADDSLOTS", *range(SLOTS))
-    deadline = time.monotonic() + 30
-    while server.client().execute_command("CLUSTER INFO")["cluster_state"] != "ok":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    with manager_of(colour, server) as manager:
-        session = manager.create("ada")
-        server.stop()
-        with pytest.raises(StoreUnavailable):
-            manager.authenticate(session.token)
+def test_a_cluster_that_is_away_is_unavailable(colour, made_with):
+    with Cluster(1, 0) as cluster:
+        options = {"client_options": {} if made_with == "client" else None}
+        with open_manager(colour, cluster.url, **options) as manager:
+            session = manager.create("ada")
+            cluster.servers[0].stop()
+            with pytest.raises(StoreUnavailable):
+                manager.authenticate(session.token)

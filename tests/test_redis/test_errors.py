@@ -587,6 +587,7 @@ def test_a_server_that_does_not_tell_its_policy_is_used_all_the_same(make_manage
 # ---- anything else that Redis says
 
 
+@pytest.mark.one_shard
 def test_a_script_that_meets_something_else_under_its_key_says_so(live_manager, redis_client, namespace):
     live_manager.count()
     redis_client.set(f"{{{namespace}:0}}:activity", "not an index")

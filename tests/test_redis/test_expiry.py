@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from redisess_core import SessionGone
-from redisess_core.events import EventKind, EventReason, read_event
-from support.model import plant
+from redisess_core.events import EventKind, EventReason
+from support.model import plant, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.one_shard
 DEADLINE = 30.0
 
 # Each way to look, and what it says of `live` sessions, their ids and their users.
@@ -86,15 +87,7 @@ def events(redis_client):
     def listen(manager: Any) -> Callable[[], list[Any]]:
         subscription.subscribe(*manager.event_channels())
 
-        def told() -> list[Any]:
-            found = []
-            redis_client.publish(manager.event_channels()[0], b"end")
-            while (message := subscription.get_message(timeout=DEADLINE)) is None or message["data"] != b"end":
-                if message is not None:
-                    found.append(read_event(message["data"]))
-            return found
-
-        return told
+        return lambda: told(redis_client, subscription, manager.event_channels())
 
     yield listen
     subscription.close()

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 
@@ -22,11 +21,14 @@ from redisess_core.scripts import script
 from redisess_core.tokens import new_token, session_id_of
 from support.both import unwrap
 from support.model import plant
-from support.wire import Command, _Line, parse
+from support.topology import watch_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.wire import Command
+
+pytestmark = pytest.mark.one_shard
 MANY = 3000
 MOST_READ, MOST_REMOVED = 1000, 100
 FORBIDDEN = {"KEYS", "SCAN", "SORT", "SMEMBERS", "HSCAN", "FLUSHDB", "FLUSHALL", "ZRANGEBYLEX", "ZREMRANGEBYSCORE"}
@@ -91,16 +93,13 @@ def entries_read(command: Command) -> int:
 def watch_scripts(server: Any) -> Iterator[list[Run]]:
     """See each script that the server runs, with what it did inside."""
     runs: list[Run] = []
-    with _Line(server) as monitor, _Line(server) as marking:
-        monitor.send("MONITOR")
+    with watch_all(server) as seen:
         yield runs
-        marker = uuid4().hex
-        marking.send("ECHO", marker)
-        while (command := parse(monitor.read())).args != (marker,):
-            if command.name in {"EVALSHA", "EVAL"}:
-                runs.append(Run(command))
-            elif command.source == "lua":
-                runs[-1].inside.append(command)
+    for command in seen.reported:
+        if command.name in {"EVALSHA", "EVAL"}:
+            runs.append(Run(command))
+        elif command.source == "lua":
+            runs[-1].inside.append(command)
 
 
 @pytest.fixture
@@ -479,8 +478,8 @@ def test_an_iteration_ends_however_busy_the_others_are(manager, redis_client, cl
 
 def touch_all(redis_client: Any, manager: Any, sessions: list[Any]) -> None:
     """Touch many sessions at once, by the script that `get` runs."""
+    redis_client.script_load(script("open").source)
     pipeline = redis_client.pipeline(transaction=False)
-    pipeline.script_load(script("open").source)
     for session in sessions:
         planned = unwrap(manager).plan_open(session.session_id, touch=True, decode=list)
         pipeline.execute_command("EVALSHA", planned.script.sha, len(planned.keys), *planned.keys, *planned.args)

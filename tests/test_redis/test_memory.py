@@ -283,6 +283,7 @@ def tell(manager: Any, clock: FakeClock, client: Any) -> Iterator[Any]:
         yield number, step(), everything(client)
 
 
+@pytest.mark.one_shard
 @pytest.mark.parametrize("start", [1_800_000_000.0, 1_800_000_000.123456, 0.5, 99_999_999_999.75])
 @pytest.mark.parametrize("options", [{"max_lifetime": 100.5}, {"touch_interval": 0, "shards": 3}])
 def test_each_step_of_a_story_is_stored_and_said_as_redis_does(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from every_operation import NAMESPACE, ONE_SESSION, ONE_USER, OPERATIONS, new_session, run_every_operation
 
-from redisess_core import SessionManager
+import redisess_core
+from redisess_core.scripts import script
 
+pytestmark = pytest.mark.one_shard
 WRITING = {"HSET", "HDEL", "ZADD", "ZREM", "DEL", "PEXPIRE", "PERSIST", "RENAME", "SET", "SETNX", "PUBLISH"}
+SCRIPTS = Path(redisess_core.__file__).parent / "lua"
 SHARD_KEYS = ("activity", "expiry", "users")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _scripts_are_known(redis_server):
-    with SessionManager(redis_server.url, namespace="warm", additional_fields=("role",)) as manager:
-        run_every_operation(manager)
+    for path in SCRIPTS.glob("*.lua"):
+        redis_server.client().script_load(script(path.stem).source)
 
 
 @pytest.fixture
