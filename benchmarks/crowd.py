@@ -98,7 +98,10 @@ def placed(servers: list[int]) -> Iterator[None]:
             os.sched_setaffinity(pid, {first, *others})
 
 
-def waited(pid: int) -> float:
-    """Return how many seconds a process has waited for a processor so far; 0 where the system does not say."""
+def scheduled(pid: int) -> tuple[float, float]:
+    """Return for how many seconds a process had a processor so far, and waited for one; 0 where nobody says."""
     path = Path(f"/proc/{pid}/task/{pid}/schedstat")
-    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
+    if not path.exists():
+        return 0.0, 0.0
+    ran, waited, _ = map(int, path.read_text().split())
+    return ran / 1e9, waited / 1e9

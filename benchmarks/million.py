@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from beside import SecondProcess, SlowLog, Taken, describe, quantile
-from crowd import fill, first_in_line, placed, used_memory, waited
+from beside import SecondProcess, SlowLog, Taken, describe, quantile, work_by_call
+from crowd import fill, first_in_line, placed, scheduled, used_memory
 from measure import Row, Server, print_table, turns
 
 from redisess_core import SessionManager
@@ -51,6 +51,7 @@ class Side:
         self.client = self.server.client(socket_timeout=60)
         self.manager = SessionManager(self.client, additional_fields=FIELDS, ttl=LATER, touch_interval=LONG)
         self.touching = SessionManager(self.client, additional_fields=FIELDS, ttl=LATER, touch_interval=0)
+        self.pid = self.server.process.pid if self.server.process else 0
         self.users = max(1, self.sessions // SESSIONS_A_USER)
         self.slow = SlowLog(self.client)
 
@@ -245,17 +246,24 @@ class Long:
     @contextmanager
     def measured(self, what: str, script: str, *, goal: float | None = None) -> Iterator[None]:
         """Measure the block, which makes long work of *script*; and the second process before, in and after it."""
-        pid = self.side.server.process.pid if self.side.server.process else 0
+        pid, client = self.side.pid, self.side.client
         resting = self.second.at_rest(self.rest)
-        with self.side.slow.noting() as noted, self.second.meanwhile() as beside:
-            waited_before, began = waited(pid), time.perf_counter()
+        with self.side.slow.noting() as noted, self.second.meanwhile() as beside, work_by_call(client, pid) as work:
+            (_, waited_before), began = scheduled(pid), time.perf_counter()
             yield
-            took, delayed = time.perf_counter() - began, waited(pid) - waited_before
+            took, waited = time.perf_counter() - began, scheduled(pid)[1] - waited_before
         resting += self.second.at_rest(self.rest)
         rest, busy = Taken(resting), Taken(beside)
         self.rows += [
-            Row(f"{what}: seconds", took, note=f"of these the server waited {delayed:.2f} for a processor"),
+            Row(f"{what}: seconds", took, note=f"of these the server waited {waited:.2f} for a processor"),
             *slowest_rows(noted, f"{what}: slowest", only=script),
+            Row(
+                "  the most by processor time, of a call",
+                max(work),
+                note=f"p50 {quantile(work, 0.5):,.0f}, p99 {quantile(work, 0.99):,.0f}, "
+                f"p99.9 {quantile(work, 0.999):,.0f}, {sum(each > SCRIPT for each in work)} above {SCRIPT:,}; "
+                "with what the server did for others meanwhile",
+            ),
             Row(f"{what}: authenticate beside it", busy.at(0.99) / rest.at(0.99), goal, note=f"times its p99; {busy}"),
             Row("  at rest", 1.0, note=str(rest)),
         ]
@@ -347,16 +355,15 @@ def main() -> int:
     with ExitStack() as ends:
         small, large = (Side(ends.enter_context(Server()), size) for size in (options.small, options.large))
         for side in (small, large):
-            if options.first_in_line and side.server.process:
-                first_in_line(side.server.process.pid)
+            if options.first_in_line:
+                first_in_line(side.pid)
             side.fill()
         title = f"{options.small:,} and {options.large:,} sessions"
         if "memory" in options.only:
             shown = [Row(f"a session of {side.sessions:,}", side.bytes_a_session) for side in (small, large)]
             print_table("Memory", "bytes", shown)
         if "operations" in options.only:
-            servers = [side.server.process.pid for side in (small, large) if side.server.process]
-            with large.slow.noting() as noted, placed(servers):
+            with large.slow.noting() as noted, placed([small.pid, large.pid]):
                 shown = measure_operations(small, large, options.rounds, options.calls)
             print_table(f"{title}: how many times as long", "ratio", shown)
             rows += shown
