@@ -15,7 +15,7 @@ from redisess_core.config import (
     check_several,
     check_user_id,
 )
-from redisess_core.indexes import END, START, IndexPlans, ranked
+from redisess_core.indexes import END, ITERATION_PAGE, START, IndexPlans, ranked
 from redisess_core.operation import (
     PAUSE,
     Iteration,
@@ -193,7 +193,7 @@ class SessionOperations(IndexPlans[S]):
     def kill_user(self, user_id: UserId, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
         """End a user's sessions that were created before the call; return how many. *keep*: ids to leave alive.
 
-        In slices of at most 50, each atomic, with a pause as long as the slice between them.
+        In slices of at most 25, each atomic, with a pause as long as the slice between them.
         """
         user = check_user_id(user_id)
         return self.plan_kill_user(user, keep=self._kept(keep))
@@ -252,7 +252,7 @@ class SessionOperations(IndexPlans[S]):
             for shard in self._shards:
                 after = START
                 while True:
-                    sessions, after = yield self._sessions(shard, shard.activity, "", secs, after)
+                    sessions, after = yield self._sessions(shard, shard.activity, "", secs, after, most=ITERATION_PAGE)
                     yield Page(sessions)
                     if after[1] == END:
                         break
@@ -284,7 +284,7 @@ class SessionOperations(IndexPlans[S]):
     def kill_all(self, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
         """End the sessions of this namespace that were created before the call; return how many.
 
-        *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between.
+        *keep*: ids to leave alive. In slices of at most 25, each atomic, with a pause as long as the slice between.
         """
         return self.plan_kill_all(keep=self._kept(keep))
 
