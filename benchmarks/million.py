@@ -2,8 +2,8 @@
 
     uv run python benchmarks/million.py [--small 10000] [--large 1000000] [--only operations wipe kill_all ...]
 
-Parts: operations, memory, iter_sessions, verify, wipe, kill_all. `--first-in-line` gives the servers a processor before
-all other processes: what a script still takes then is its own.
+Parts: operations, memory, iter_sessions, verify, migrate, wipe, kill_all. With `--first-in-line` the servers and their
+clients get a processor before all other processes, where the system allows it: what a script still takes is its own.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from crowd import fill, first_in_line, placed, scheduled, used_memory
 from measure import Row, Server, print_table, turns
 
 from redisess_core import SessionManager
+from redisess_core.keys import ShardKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("operations", "memory", "iter_sessions", "verify", "wipe", "kill_all")
+PARTS = ("operations", "memory", "iter_sessions", "verify", "migrate", "wipe", "kill_all")
 SESSIONS_A_USER = 4
 SOON, LATER = 7_200.0, 86_400.0  # the ttl of one half and of the other
 LONG = 1e9  # a touch interval within which the whole run lies
@@ -294,6 +295,20 @@ def verify(large: Side, long: Long) -> None:
         print("verify:", check())
 
 
+def migrate(large: Side, ends: ExitStack) -> None:
+    """Copy each of the shard's indexes to another server, as the move of a slot of a cluster does: both stand still."""
+    other = ends.enter_context(Server())
+    rows: list[Row] = []
+    for index in ShardKeys(large.manager.namespace, 0).indexes:
+        began = time.perf_counter()
+        large.client.migrate("127.0.0.1", other.port, index, 0, 60_000, copy=True)
+        took = time.perf_counter() - began
+        many = int(large.client.zcard(index))
+        rows.append(Row(index.decode(), took, note=f"{took / many * 1e6:.2f} us for each of {many:,}"))
+    other.discard()
+    print_table("To move an index to another server", "seconds", rows)
+
+
 def wipe(large: Side, long: Long) -> None:
     """Let half of all expire, by the clock of another manager, and wipe them; then make as many anew."""
     half = large.sessions // 2
@@ -323,6 +338,7 @@ def long_operations(ends: ExitStack, large: Side, options: argparse.Namespace) -
     parts: dict[str, Callable[[Long], None]] = {
         "iter_sessions": lambda long: iterate(large, long),
         "verify": lambda long: verify(large, long),
+        "migrate": lambda _: migrate(large, ends),
         "wipe": lambda long: wipe(large, long),
         "kill_all": lambda long: kill_all(large, long, [session.session_id for session in probed]),
     }
@@ -345,7 +361,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--calls", type=int, default=25, help="calls of one operation at one size in a round")
     parser.add_argument("--rest", type=float, default=10.0, help="seconds to watch before and after a long operation")
-    parser.add_argument("--first-in-line", action="store_true", help="servers run before all other processes")
+    parser.add_argument("--first-in-line", action="store_true", help="run before all other processes")
     return parser.parse_args()
 
 
@@ -355,9 +371,10 @@ def main() -> int:
     with ExitStack() as ends:
         small, large = (Side(ends.enter_context(Server()), size) for size in (options.small, options.large))
         for side in (small, large):
-            if options.first_in_line:
-                first_in_line(side.pid)
             side.fill()
+        if options.first_in_line:
+            for pid in (0, small.pid, large.pid):  # and with this one the second process, which it starts
+                first_in_line(pid)
         title = f"{options.small:,} and {options.large:,} sessions"
         if "memory" in options.only:
             shown = [Row(f"a session of {side.sessions:,}", side.bytes_a_session) for side in (small, large)]
