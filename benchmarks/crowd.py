@@ -33,13 +33,14 @@ def fill(
 
     A user's sessions have the *ttls* in turn.
     """
+    manager.count()  # the server knows the namespace now
     tokens: list[str] = []
     plans = (
         first_step(manager, "create", f"user{number % users}", ttl=ttls[number // users % len(ttls)], **fields)
         for number in range(sessions)
     )
     every = max(1, sessions // KEPT)
-    for number, session in enumerate(through_pipelines(manager, client, plans)):
+    for number, session in enumerate(through_pipelines(client, plans)):
         if number % every == 0:
             tokens.append(session.token)
     random.Random(0).shuffle(tokens)
@@ -52,11 +53,8 @@ def first_step(manager: SessionManager, name: str, *arguments: Any, **options: A
     return next(planned)
 
 
-def through_pipelines(
-    manager: SessionManager, client: redis.Redis, operations: Iterator[Operation[Any]]
-) -> Iterator[Any]:
+def through_pipelines(client: redis.Redis, operations: Iterator[Operation[Any]]) -> Iterator[Any]:
     """Run operations, many in one round trip of *client*; yield what they come to."""
-    manager.count()  # the server knows the namespace now
     loaded: set[str] = set()
     while batch := [operation for _, operation in zip(range(PIPELINE), operations, strict=False)]:
         pipeline = client.pipeline(transaction=False)

@@ -2,8 +2,9 @@
 
     uv run python benchmarks/million.py [--small 10000] [--large 1000000] [--only operations wipe kill_all ...]
 
-Parts: operations, memory, iter_sessions, verify, migrate, wipe, kill_all. With `--first-in-line` the servers and their
-clients get a processor before all other processes, where the system allows it: what a script still takes is its own.
+Parts: memory, operations, server, iter_sessions, verify, migrate, wipe, kill_all. With `--first-in-line` the servers
+and their clients get a processor before all other processes, where the system allows it: what a script takes then is
+its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beside import SecondProcess, SlowLog, Taken, describe, quantile, work_by_call
-from crowd import fill, first_in_line, placed, scheduled, used_memory
+from crowd import fill, first_in_line, placed, scheduled, through_pipelines, used_memory
 from measure import Row, Server, print_table, turns
 
 from redisess_core import SessionManager
@@ -28,7 +29,7 @@ from redisess_core.keys import ShardKeys
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("operations", "memory", "iter_sessions", "verify", "migrate", "wipe", "kill_all")
+PARTS = ("memory", "operations", "server", "iter_sessions", "verify", "migrate", "wipe", "kill_all")
 SESSIONS_A_USER = 4
 SOON, LATER = 7_200.0, 86_400.0  # the ttl of one half and of the other
 LONG = 1e9  # a touch interval within which the whole run lies
@@ -39,7 +40,7 @@ PROBED = 20  # sessions of the second process
 Calls = list["Callable[[], object]"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Side:
     """A server with so many sessions, and what the operations are called with."""
 
@@ -237,6 +238,26 @@ def _operation_row(name: str, small: Costs, large: Costs) -> Row:
     )
 
 
+def measure_server(small: Side, large: Side, rounds: int, calls: int) -> list[Row]:
+    """Measure the server's own work: its processor time for an `authenticate` of many that come in one round trip."""
+    found: dict[tuple[str, Side], list[float]] = {}
+    for _ in range(rounds):
+        for side in (small, large):
+            for what, manager in (("no touch due", side.manager), ("touching", side.touching)):
+                plans = map(manager.plan_authenticate, side.some_tokens(10 * calls))
+                before, _ = scheduled(side.pid)
+                live = sum(session is not None for session in through_pipelines(side.client, plans))
+                expect(live == 10 * calls, f"{live} sessions of {10 * calls} live")
+                found.setdefault((what, side), []).append((scheduled(side.pid)[0] - before) / live * 1e6)
+    rows: list[Row] = []
+    for what in ("no touch due", "touching"):
+        of_small, of_large = (found[what, side] for side in (small, large))
+        ratio = statistics.median(one / other for one, other in zip(of_large, of_small, strict=True))
+        medians = statistics.median(of_small), statistics.median(of_large)
+        rows.append(Row(f"authenticate, {what}", ratio, note=f"{medians[0]:.1f} -> {medians[1]:.1f} us a call"))
+    return rows
+
+
 class Long:
     """Long operations on the large side: how long, the slowest script, and what `authenticate` takes beside them."""
 
@@ -387,6 +408,9 @@ def main() -> int:
             shown = slowest_rows(noted, "slowest")
             print_table("Scripts at the large size", "us", shown)
             rows += shown
+        if "server" in options.only:
+            shown = measure_server(small, large, options.rounds, options.calls)
+            print_table("Processor time of the server: how many times as much", "ratio", shown)
         rows += long_operations(ends, large, options)
     return int(any(row.verdict == "missed" for row in rows))
 
