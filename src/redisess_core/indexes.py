@@ -32,6 +32,7 @@ S = TypeVar("S", bound=SessionState)
 T = TypeVar("T")
 
 SESSIONS_PAGE: Final = 100  # sessions that one script lists, at most
+ITERATION_PAGE: Final = 50  # where all are gone through, page by page, beside what others ask
 VALUES_PAGE: Final = 1000  # values of sessions that one script lists
 MEMBERS_PAGE: Final = 900  # ids that one script reads
 Cursor = tuple[bytes, bytes]  # the score and the member after which the next page begins
@@ -98,14 +99,14 @@ class IndexPlans(SessionPlans[S]):
             waiting = more + waiting
 
     def _sessions(
-        self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor
+        self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor, *, most: int = SESSIONS_PAGE
     ) -> Operation[tuple[list[S], Cursor]]:
         args: tuple[Argument, ...] = (
             self.clock_argument(),
             user_id.encode(),
             secs,
             *after,
-            self._page,
+            min(most, self._page),
             self._ttl,
             *self._listed,
         )

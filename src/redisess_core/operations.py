@@ -15,7 +15,7 @@ from redisess_core.config import (
     check_several,
     check_user_id,
 )
-from redisess_core.indexes import END, START, Cursor, IndexPlans, ranked
+from redisess_core.indexes import END, ITERATION_PAGE, START, Cursor, IndexPlans, ranked
 from redisess_core.operation import (
     PAUSE,
     Iteration,
@@ -193,7 +193,7 @@ class SessionOperations(IndexPlans[S]):
     def kill_user(self, user_id: UserId, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
         """End a user's sessions that were created before the call; return how many. *keep*: ids to leave alive.
 
-        In slices of at most 50, each atomic, with a pause as long as the slice between them.
+        In slices of at most 25, each atomic, with a pause as long as the slice between them.
         """
         user = check_user_id(user_id)
         return self.plan_kill_user(user, keep=self._kept(keep))
@@ -248,7 +248,10 @@ class SessionOperations(IndexPlans[S]):
         """
         secs = check_seconds("secs", secs)
 
-        return self._paged(lambda shard, after: self._sessions(shard, shard.activity, "", secs, after))
+        def page(shard: ShardKeys, after: Cursor) -> Operation[tuple[list[S], Cursor]]:
+            return self._sessions(shard, shard.activity, "", secs, after, most=ITERATION_PAGE)
+
+        return self._paged(page)
 
     @iteration
     def iter_users(self, secs: float = 0) -> Iteration[str]:
@@ -268,7 +271,7 @@ class SessionOperations(IndexPlans[S]):
     def kill_all(self, *, keep: str | Iterable[str] | None = None) -> Steps[int]:
         """End the sessions of this namespace that were created before the call; return how many.
 
-        *keep*: ids to leave alive. In slices of at most 50, each atomic, with a pause as long as the slice between.
+        *keep*: ids to leave alive. In slices of at most 25, each atomic, with a pause as long as the slice between.
         """
         return self.plan_kill_all(keep=self._kept(keep))
 

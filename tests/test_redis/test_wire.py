@@ -332,7 +332,7 @@ def test_a_user_with_more_sessions_than_a_slice_takes_one_command_more_a_slice(c
     assert seen.names == ["EVALSHA"] * 2
     with wire() as seen:
         assert clocked.kill_user("ada") == 120
-    assert seen.names == ["EVALSHA"] * 3
+    assert seen.names == ["EVALSHA"] * 5
     with wire() as seen:
         assert clocked.count_for_user("ada") == 0
     assert seen.names == ["EVALSHA"]
@@ -363,7 +363,7 @@ def test_a_namespace_is_read_by_pages(clocked, filler, wire):
     with wire() as seen:
         assert len({session.session_id for session in clocked.iter_sessions()}) == 250
     assert set(seen.names) == {"EVALSHA"}
-    assert 3 <= len(seen) <= 5  # a scan gives some more or less than a page's size
+    assert 5 <= len(seen) <= 8  # a scan gives some more or less than a page's size
 
 
 def test_an_iteration_reads_no_page_before_it_is_asked_for(clocked, filler, wire):
@@ -373,9 +373,9 @@ def test_an_iteration_reads_no_page_before_it_is_asked_for(clocked, filler, wire
         sessions = iter(clocked.iter_sessions())
     assert seen.commands == []
     with wire() as seen:
-        for _ in range(50):
+        for _ in range(25):
             next(sessions)
     assert seen.names == ["EVALSHA"]
     with wire() as seen:
         assert len(list(sessions)) >= 200
-    assert 2 <= len(seen) <= 4
+    assert 4 <= len(seen) <= 7

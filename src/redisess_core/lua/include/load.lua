@@ -14,10 +14,10 @@ local function set_deadline(key, meta, deadline)
   end
 end
 
--- The metadata of a live session; else nil and, where its hash is still there, that of one that has expired.
--- 'accessed' is the last access as it is stored. A key that somebody damaged is no session, and stops nobody.
-local function load_live(key)
-  local found = redis.pcall('HMGET', key, 's', 'u', 'c', 'l', 't', 'd')
+-- The metadata of a live session, from these fields of its hash: s, u, c, l, t, d; else nil and, where its hash is
+-- still there, that of one that has expired. 'accessed' is the last access as it is stored. A key that somebody damaged
+-- is no session, and stops nobody.
+local function live_of(found)
   if found[1] ~= LIVE or not (tonumber(found[3] or '') and tonumber(found[4] or '') and tonumber(found[5] or '')) then
     return nil
   end
@@ -34,4 +34,8 @@ local function load_live(key)
     return meta
   end
   return nil, meta
+end
+
+local function load_live(key)
+  return live_of(redis.pcall('HMGET', key, 's', 'u', 'c', 'l', 't', 'd'))
 end

@@ -1,2 +1,2 @@
 -- The most sessions that one script removes.
-local SLICE = 50
+local SLICE = 25
