@@ -170,6 +170,12 @@ class Server:
                 process.kill()
         process.wait()
 
+    def kill(self) -> None:
+        """End the process by -9, with no time to put anything away."""
+        process = self._alive()
+        process.kill()
+        process.wait()
+
     def restart(self) -> None:
         """Stop and start on the same port: every key and every loaded script is gone."""
         self.stop()
