@@ -20,8 +20,8 @@ DEADLINE = 30.0
 KEEPING = ("--appendonly", "yes", "--appendfsync", "always")
 """What a server is started with that has everything after `killed` and `loading` that it had before."""
 
-_TO_LOAD = b"*2\r\n$3\r\nDEL\r\n$1\r\nx\r\n" * 1_000_000
-_SLOWLY = -4  # microseconds, every so many commands
+_TO_LOAD = b"*2\r\n$3\r\nDEL\r\n$1\r\nx\r\n" * 1_500_000
+_SLOWLY = -8  # a nap every so many commands
 
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:
