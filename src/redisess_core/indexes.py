@@ -46,7 +46,7 @@ class IndexPlans(SessionPlans[S]):
             return int(reply[1])
 
         args = (self.clock_argument(), secs)
-        return until_done(Operation(script("count"), (*shard.indexes, index), args, decode))
+        return until_done(Operation(script("count"), (*shard.indexes, index, shard.mending), args, decode))
 
     def _members(self, shard: ShardKeys, index: bytes, secs: float, *, scan: bool = False) -> Steps[dict[bytes, float]]:
         """Read a whole index by pages: members and their scores. *scan*: also those that fall meanwhile."""
@@ -79,7 +79,7 @@ class IndexPlans(SessionPlans[S]):
             )
 
         args = (self.clock_argument(), secs, *after, MEMBERS_PAGE, "scan" if scan else "")
-        return until_done(Operation(script("members"), (*shard.indexes, index), args, decode))
+        return until_done(Operation(script("members"), (*shard.indexes, index, shard.mending), args, decode))
 
     def _sessions(
         self, shard: ShardKeys, index: bytes, user_id: str, secs: float, after: Cursor
@@ -228,7 +228,7 @@ class IndexPlans(SessionPlans[S]):
         """End the sessions of an index; *acting*, which asks for it, lives when that begins, and may end with them."""
         ended, after = 0, START
         while True:
-            keys = (*shard.indexes, index, *(self.acting_keys(acting) if after == START else ()))
+            keys = (*shard.indexes, index, shard.mending, *(self.acting_keys(acting) if after == START else ()))
             args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, *keep)
             reply: list[Any] = yield Operation(script("kill_many"), keys, args, list)
             refuse_dead(reply, acting)

@@ -6,7 +6,7 @@ from __future__ import annotations
 class ShardKeys:
     """The keys of one shard of a namespace, as bytes, so that no client's encoding matters."""
 
-    __slots__ = ("activity", "events", "indexes", "number", "prefix", "users")
+    __slots__ = ("activity", "events", "indexes", "mending", "number", "prefix", "users")
 
     def __init__(self, namespace: str, number: int) -> None:
         self.number = number
@@ -14,6 +14,7 @@ class ShardKeys:
         self.activity = self.prefix + b"activity"
         self.users = self.prefix + b"users"
         self.events = self.prefix + b"events"
+        self.mending = self.prefix + b"mending"
         self.indexes = (self.activity, self.prefix + b"expiry", self.users)
 
     def session(self, session_id: str) -> bytes:

@@ -295,7 +295,8 @@ class SessionOperations(IndexPlans[S]):
         def shard_steps(shard: ShardKeys) -> Steps[int]:
             removed = 0
             while True:
-                reply: list[Any] = yield Operation(script("wipe"), shard.indexes, (self.clock_argument(),), list)
+                keys = (*shard.indexes, shard.mending)
+                reply: list[Any] = yield Operation(script("wipe"), keys, (self.clock_argument(),), list)
                 removed += int(reply[1])
                 if reply[0] == b"done":
                     return removed

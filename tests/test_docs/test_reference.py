@@ -20,6 +20,7 @@ import redisess_starlette.fastapi
 from redisess_core import EventKind, EventReason, RedisessError, SessionEvent, SessionManager
 from redisess_core.operation import iteration, operation
 from redisess_core.operations import SessionOperations
+from redisess_core.scripts import script
 from redisess_core.session import SessionMethods, SessionState
 from redisess_core.web import MANAGER_OPTIONS, OPTIONS, WEB_OPTIONS
 from redisess_django.conf import DJANGO_OPTIONS, option
@@ -137,6 +138,11 @@ def test_every_public_name_and_command_of_the_flask_adapter_is_on_its_page():
 def test_the_keys_in_redis_are_those_of_the_page(redis_url, redis_client):
     with SessionManager(redis_url) as manager:
         session_id = manager.run(manager.plan_create(manager.new_token("ada"), "ada", {}, once=60)).session_id
+        lost = manager.create(None).session_id
+    redis_client.zrem("{sessions:0}:activity", lost)
+    keys = [f"{{sessions:0}}:{name}" for name in ("activity", "expiry", "users", "mending")]
+    assert redis_client.eval(script("wipe").source, len(keys), *keys, "") == [b"more", 0]
+    redis_client.delete(f"{{sessions:0}}:s:{lost}")
     found = {key.decode(): KINDS[redis_client.type(key)] for key in redis_client.scan_iter()}
     shown = {row[0].strip("`"): row[1] for row in rows_in(text_of("docs/redis.md", "## Keys")) if row[1] != "channel"}
     named = {key.replace("<session id>", session_id).replace("<user id>", "ada"): kind for key, kind in shown.items()}

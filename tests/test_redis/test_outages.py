@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from every_operation import OPERATIONS, new_session
+from looks import assert_numbers_agree
 
 from redisess_core import AsyncSessionManager, StoreUnavailable
 from support.faults import FAULTS, KEEPING, at_once, eventually, paused
@@ -25,20 +26,6 @@ AWAY = {
     "paused": (redis.TimeoutError, "TimeoutError"),
     "loading": (redis.BusyLoadingError, "BusyLoadingError"),
 }
-
-
-def assert_numbers_agree(manager: Any) -> None:
-    """Compare what each index says with what there really is."""
-    found = list(manager.iter_sessions())
-    users = {one.user_id for one in found} - {None}
-    assert {one.session_id for one in found} == set(manager.get_all_sessions())
-    assert manager.count() == len(found)
-    assert manager.count_users() == len(users)
-    assert set(manager.get_all_users()) == set(manager.iter_users()) == users
-    for user in users:
-        its = {one.session_id for one in found if one.user_id == user}
-        assert manager.count_for_user(user) == len(its)
-        assert {one.session_id for one in manager.list_user_sessions(user)} == its
 
 
 def everything_at_once(manager: Any, session: Any) -> dict[str, Any]:

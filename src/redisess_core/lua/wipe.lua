@@ -1,5 +1,5 @@
--- wipe: remove what is left of expired sessions, a slice at a time.
--- KEYS 1 activity, 2 expiry, 3 users
+-- wipe: remove what is left of expired sessions, and mend what a lost index left, a slice at a time.
+-- KEYS 1 activity, 2 expiry, 3 users, 4 mending
 -- ARGV 1 clock
 -- Reply: 'done' or 'more', how many were removed
 -- Cost: O(slice * log sessions)
@@ -11,5 +11,17 @@
 -- @include publish
 -- @include bury
 -- @include sweep
+local mending = KEYS[4]
+-- @include order
+-- @include page
+-- @include session
+-- @include load
+-- @include keep
+-- @include release
+-- @include heal
+-- @include mend
 local removed = sweep(SLICE)
-return { removed == SLICE and 'more' or 'done', removed }
+if removed == SLICE then
+  return { 'more', removed }
+end
+return { (in_order() or mend()) and 'done' or 'more', removed }
