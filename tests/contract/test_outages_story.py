@@ -1,4 +1,4 @@
-"""Requests while Redis is killed, paused, loading, read-only or full, over every framework: nobody is logged out."""
+"""Requests while Redis is killed, paused, loading, full or evicting, over every framework: nobody is logged out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from support.faults import FAULTS, KEEPING
+from support.faults import EVICTING, FAULTS, KEEPING, evict
 
 pytestmark = pytest.mark.faults
 
@@ -139,3 +139,35 @@ def test_lost_scripts_go_unnoticed(open_site, server):
         assert state_of(visitors.cart) == (200, "bob", {"cart": "tea"})
         assert state_of(visitors.arriving) == (200, "cid", {})
         assert state_of(visitors.leaving) == (200, None, {})
+
+
+@pytest.fixture
+def evicting(start_server):
+    """A server that evicts what it is told to."""
+    return start_server(*EVICTING)
+
+
+def test_who_was_evicted_is_signed_out_alone_and_can_come_back(open_site, evicting):
+    with open_site(evicting.url, namespace="site", touch_interval=0) as site:
+        visitors = Visitors(site)
+        evict(evicting, f"{{site:0}}:s:{visitors.ids[0]}")
+        assert state_of(visitors.ada) == (200, None, {})
+        assert state_of(visitors.leaving) == (200, "ada", {"a": "1"})
+        assert state_of(visitors.cart) == (200, None, {"cart": "tea"})
+        assert set(site.manager.get_all_sessions()) == set(visitors.ids[1:])
+        assert site.manager.get_user_sessions("ada") == visitors.ids[1:2]
+        assert visitors.ada.sign_in("ada").sets_cookie
+        assert state_of(visitors.ada) == (200, "ada", {})
+
+
+@pytest.mark.parametrize("index", ["activity", "expiry", "users", "u:*"])
+def test_an_evicted_index_logs_nobody_out_and_comes_back(open_site, evicting, index):
+    with open_site(evicting.url, namespace="site", touch_interval=0) as site:
+        visitors = Visitors(site)
+        (key,) = evicting.client().scan_iter(f"{{site:0}}:{index}", count=1000)
+        evict(evicting, key.decode())
+        visitors.assert_nobody_was_logged_out()
+        assert set(site.manager.get_all_sessions()) == set(visitors.ids)
+        assert set(site.manager.get_user_sessions("ada")) == set(visitors.ids[:2])
+        assert site.manager.get_all_users() == ["ada"]
+        visitors.assert_all_works()

@@ -20,6 +20,9 @@ DEADLINE = 30.0
 KEEPING = ("--appendonly", "yes", "--appendfsync", "always")
 """What a server is started with that has everything after `killed` and `loading` that it had before."""
 
+EVICTING = ("--maxmemory-policy", "allkeys-lfu", "--maxmemory-samples", "64", "--lfu-log-factor", "0")
+"""What a server is started with that `evict` is used on: it looks at some 64 keys, and counts every use of one."""
+
 _TO_LOAD = b"*2\r\n$3\r\nDEL\r\n$1\r\nx\r\n" * 1_500_000
 _SLOWLY = -8  # a nap every so many commands
 
@@ -129,3 +132,19 @@ FAULTS: dict[str, Callable[[Server], AbstractContextManager[None]]] = {
     "read-only": read_only,
     "out of memory": out_of_memory,
 }
+
+
+def evict(server: Server, key: str) -> None:
+    """Make memory short until Redis evicts *key*, which is used least, and give it enough again."""
+    client = server.client()
+    assert client.exists(key)
+    before = client.info("stats")["evicted_keys"]
+    for other in client.scan_iter(count=1000):
+        if other != key.encode():
+            client.eval("for i = 1, 250 do redis.call('TOUCH', KEYS[1]) end", 1, other)
+    limit = client.info("memory")["used_memory"] + 50_000
+    while client.exists(key):  # by small steps, as what a command itself takes is part of it
+        limit -= 50
+        client.config_set("maxmemory", limit)
+    client.config_set("maxmemory", 0)
+    assert client.info("stats")["evicted_keys"] == before + 1
