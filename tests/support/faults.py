@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from support.server import NoServer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -76,12 +78,17 @@ def paused(server: Server) -> Iterator[None]:
 @contextmanager
 def loading(server: Server) -> Iterator[None]:
     """Let it be started again, and be busy with its file until the block ends. It has to be one of `KEEPING`."""
+
+    def start() -> None:
+        with suppress(NoServer):
+            server.start()
+
     server.kill()
     with _append_only_file(server).open("ab") as file:
         file.write(_TO_LOAD)
     arguments = server.arguments
     server.arguments = (*arguments, "--key-load-delay", str(_SLOWLY))
-    starting = threading.Thread(target=server.start)
+    starting = threading.Thread(target=start)
     starting.start()
     with redis.Redis.from_url(server.url, retry=None) as client:
         eventually(lambda: _is_loading(client), "it loads")
@@ -89,10 +96,13 @@ def loading(server: Server) -> Iterator[None]:
             yield
             assert _is_loading(client), "it had loaded too early"
         finally:
-            with suppress(redis.ResponseError):  # before 7.0 it comes to its end at its own pace
+            try:
                 client.config_set("key-load-delay", 0)
+            except redis.ResponseError:  # before 7.0 it takes no orders yet
+                server.kill()
             starting.join()
             server.arguments = arguments
+            server.start()
 
 
 def _append_only_file(server: Server) -> Path:
