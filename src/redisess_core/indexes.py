@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from redisess_core.config import check_time
 from redisess_core.events import EventReason
@@ -22,6 +22,7 @@ from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, as_steps, summed, until_done
 from redisess_core.tokens import RANDOM_PART
+from redisess_core.verify import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,7 @@ MEMBERS_PAGE: Final = 900  # ids that one script reads
 Cursor = tuple[bytes, bytes]  # the score and the member after which the next page begins
 SHARDS_AT_ONCE: Final = 16  # that an iteration reads a page of
 START: Final[Cursor] = (b"", b"")
+MENDED: Final = b"mended"  # to a script: do not look again whether an index was lost
 END: Final = b""  # as a member: that was the last page
 
 
@@ -45,13 +47,34 @@ class IndexPlans(SessionPlans[S]):
     """What counts, lists and ends many sessions."""
 
     def _count(self, shard: ShardKeys, index: bytes, secs: float) -> Steps[int]:
-        def decode(reply: list[Any]) -> int:
-            if reply[0] == b"more":
-                raise More
-            return int(reply[1])
+        def planned(mended: bytes) -> Operation[int]:
+            args = (self.clock_argument(), secs, mended)
+            return Operation(script("count"), (*shard.indexes, index), args, lambda reply: int(_done(reply)[1]))
 
-        args = (self.clock_argument(), secs)
-        return until_done(Operation(script("count"), (*shard.indexes, index), args, decode))
+        return self._mending(shard, planned)
+
+    def _mending(self, shard: ShardKeys, planned: Callable[[bytes], Operation[T]]) -> Steps[T]:
+        """Repeat an operation while it did but a slice; where it found an index lost, after that was mended."""
+        try:
+            return (yield from until_done(planned(b"")))
+        except LostError:
+            yield from self._mend(shard)
+        return (yield from until_done(planned(MENDED)))
+
+    def _mend(self, shard: ShardKeys) -> Steps[None]:
+        """Go through the indexes of a shard that lost one: what lives is entered, what does not is removed."""
+        comparison, after = self._comparison("enter"), START
+        yield from comparison.mend(shard, shard.expiry, shard.activity)
+        while True:
+            page = self._page_of_members(shard, shard.users, 0, after, scan=True, mended=MENDED)
+            users, after = yield from until_done(page)
+            yield from comparison.mend_users(shard, list(users))
+            if after[1] == END:
+                break
+        yield from comparison.mend(shard, shard.users)
+
+    def _comparison(self, mode: Literal["", "repair", "enter"]) -> Comparison:
+        return Comparison(self.namespace, self._shards, self.clock_argument, mode)
 
     def _members(self, shard: ShardKeys, index: bytes, secs: float, *, scan: bool = False) -> Steps[dict[bytes, float]]:
         """Read a whole index by pages: members and their scores. *scan*: also those that fall meanwhile."""
@@ -74,17 +97,22 @@ class IndexPlans(SessionPlans[S]):
     def _members_page(
         self, shard: ShardKeys, index: bytes, secs: float, after: Cursor, *, scan: bool
     ) -> Steps[tuple[dict[bytes, float], Cursor]]:
+        return self._mending(
+            shard, lambda mended: self._page_of_members(shard, index, secs, after, scan=scan, mended=mended)
+        )
+
+    def _page_of_members(
+        self, shard: ShardKeys, index: bytes, secs: float, after: Cursor, *, scan: bool, mended: bytes
+    ) -> Operation[tuple[dict[bytes, float], Cursor]]:
         def decode(reply: list[Any]) -> tuple[dict[bytes, float], Cursor]:
-            if reply[0] == b"more":
-                raise More
-            rest = iter(reply[3:])
+            rest = iter(_done(reply)[3:])
             return {member: float(score) for member, score in zip(rest, rest, strict=True)}, (
                 reply[1],
                 reply[2],
             )
 
-        args = (self.clock_argument(), secs, *after, MEMBERS_PAGE, "scan" if scan else "")
-        return until_done(Operation(script("members"), (*shard.indexes, index), args, decode))
+        args = (self.clock_argument(), secs, *after, MEMBERS_PAGE, "scan" if scan else "", mended)
+        return Operation(script("members"), (*shard.indexes, index), args, decode)
 
     def _paged(self, page: Callable[[ShardKeys, Cursor], Plan[tuple[Iterable[T], Cursor]]]) -> Iteration[T]:
         """Iterate over an index of every shard, some shards at a time, by pages: *page* plans that after a cursor."""
@@ -243,17 +271,34 @@ class IndexPlans(SessionPlans[S]):
         acting: str | None = None,
     ) -> Steps[int]:
         """End the sessions of an index; *acting*, which asks for it, lives when that begins, and may end with them."""
-        ended, after = 0, START
+        ended, after, mended = 0, START, b""
         while True:
             keys = (*shard.indexes, index, *(self.acting_keys(acting) if after == START else ()))
-            args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, *keep)
+            args = (self.clock_argument(), user_id.encode(), reason.value, called, *after, self._ttl, mended, *keep)
             reply: list[Any] = yield Operation(script("kill_many"), keys, args, list)
             refuse_dead(reply, acting)
+            if reply[0] == b"lost":
+                yield from self._mend(shard)
+                mended = MENDED
+                continue
             called, after = reply[1], (reply[2], reply[3])
             ended += int(reply[4])
             if reply[0] == b"done":
                 return ended
             yield PAUSE
+
+
+class LostError(Exception):
+    """The script found that an index was lost, and has to be called again when that is mended."""
+
+
+def _done(reply: list[Any]) -> list[Any]:
+    """Return a reply that is one; raises `More` or `LostError` where something has to be done before."""
+    if reply[0] == b"more":
+        raise More
+    if reply[0] == b"lost":
+        raise LostError
+    return reply
 
 
 def _merged(plans: list[Steps[list[S]]], limit: int) -> Steps[list[S]]:

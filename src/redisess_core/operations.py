@@ -15,7 +15,7 @@ from redisess_core.config import (
     check_several,
     check_user_id,
 )
-from redisess_core.indexes import END, ITERATION_PAGE, START, Cursor, IndexPlans, ranked
+from redisess_core.indexes import END, ITERATION_PAGE, MENDED, START, Cursor, IndexPlans, ranked
 from redisess_core.operation import (
     PAUSE,
     Iteration,
@@ -31,12 +31,12 @@ from redisess_core.scripts import script
 from redisess_core.session import AsyncSession, Session
 from redisess_core.session_state import SessionState
 from redisess_core.steps import More, nothing, summed, until_done
-from redisess_core.verify import Comparison, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from redisess_core.keys import ShardKeys
+    from redisess_core.verify import Verification
 
 S = TypeVar("S", bound=SessionState)
 T = TypeVar("T")
@@ -280,13 +280,16 @@ class SessionOperations(IndexPlans[S]):
         """Remove what is left of expired sessions; return how many. Nobody has to call it."""
 
         def shard_steps(shard: ShardKeys) -> Steps[int]:
-            removed = 0
+            removed, mended = 0, b""
             while True:
-                reply: list[Any] = yield Operation(script("wipe"), shard.indexes, (self.clock_argument(),), list)
+                reply: list[Any] = yield Operation(script("wipe"), shard.indexes, (self.clock_argument(), mended), list)
                 removed += int(reply[1])
                 if reply[0] == b"done":
                     return removed
                 yield PAUSE
+                if reply[0] == b"lost":
+                    yield from self._mend(shard)
+                    mended = MENDED
 
         return summed([shard_steps(shard) for shard in self._shards], by_server=True)
 
@@ -299,7 +302,7 @@ class SessionOperations(IndexPlans[S]):
         between them; it goes over the names of all keys of the server.
         """
         check_flag("repair", repair)
-        return Comparison(self.namespace, self._shards, self.clock_argument, repair=repair).steps()
+        return self._comparison("repair" if repair else "").steps()
 
     @operation
     def now(self) -> Plan[float]:

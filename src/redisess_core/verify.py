@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redisess_core.keys import SESSION, USER, namespace_pattern
 from redisess_core.operation import PAUSE, Argument, Operation, Scan, Scanned, Steps
@@ -59,9 +59,13 @@ class Comparison:
     """One run of `verify()` under way."""
 
     def __init__(
-        self, namespace: str, shards: Sequence[ShardKeys], clock_argument: Callable[[], bytes], *, repair: bool
+        self,
+        namespace: str,
+        shards: Sequence[ShardKeys],
+        clock_argument: Callable[[], bytes],
+        mode: Literal["", "repair", "enter"] = "",
     ) -> None:
-        self._shards, self._clock_argument, self._repair = shards, clock_argument, repair
+        self._shards, self._clock_argument, self._mode = shards, clock_argument, mode
         self._by_prefix = {shard.prefix: shard for shard in shards}
         self._pattern = namespace_pattern(namespace)
         self._counts = Counter[str]()
@@ -79,7 +83,16 @@ class Comparison:
         for shard in self._shards:
             self._counts += yield from self._index(shard, shard.users)
         self._counts["early"] += len(self._users_go_early)
-        return Verification(**{name: self._counts[name] for name in _COUNTED}, repaired=self._repair)
+        return Verification(**{name: self._counts[name] for name in _COUNTED}, repaired=bool(self._mode))
+
+    def mend(self, shard: ShardKeys, *indexes: bytes) -> Steps[None]:
+        """Remove from indexes of the shard what is gone, and enter what lives."""
+        for index in indexes:
+            yield from self._index(shard, index)
+
+    def mend_users(self, shard: ShardKeys, users: list[bytes]) -> Steps[None]:
+        """Do the same to users' sets."""
+        yield from self._all_of((shard.prefix, USER), [shard.user(user) for user in users])
 
     def _index(self, shard: ShardKeys, index: bytes, user: bytes = b"") -> Steps[Counter[str]]:
         counts, cursor = Counter[str](), b""
@@ -148,8 +161,7 @@ class Comparison:
                 raise More
             return reply
 
-        repair = b"repair" if self._repair else b""
-        planned = Operation(script(name), (*shard.indexes, *keys), (self._clock_argument(), repair, *args), decode)
+        planned = Operation(script(name), (*shard.indexes, *keys), (self._clock_argument(), self._mode, *args), decode)
         reply = yield from until_done(planned)
         yield PAUSE
         return reply

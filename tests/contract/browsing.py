@@ -16,6 +16,8 @@ class Answer(NamedTuple):
     """The JSON of a 200; of anything else it does not matter."""
     sets_cookie: bool
     """Whether the session's cookie was set or removed."""
+    retry_after: str | None = None
+    """The header that says when to try again."""
 
 
 class Browser(Protocol):

@@ -102,10 +102,14 @@ class DjangoBrowser:
         cookie = self._client.cookies.get("sessionid")
         return cookie.value or None if cookie else None
 
+    def _visit(self, method: str, path: str) -> Any:
+        return self._client.generic(method, path)
+
     def _ask(self, method: str, path: str) -> Answer:
-        response = self._client.generic(method, path)
+        response = self._visit(method, path)
         body = json.loads(response.content) if response.status_code == 200 else None
-        return Answer(response.status_code, body, "sessionid" in response.cookies)
+        sets_cookie = "sessionid" in response.cookies
+        return Answer(response.status_code, body, sets_cookie, response.headers.get("Retry-After"))
 
     def me(self) -> Answer:
         return self._ask("GET", "/me")

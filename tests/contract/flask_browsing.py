@@ -96,7 +96,9 @@ class FlaskBrowser:
 
     def _ask(self, method: str, path: str) -> Answer:
         response = self._client.open(path, method=method, headers=self._headers)
-        return Answer(response.status_code, response.get_json(silent=True), "Set-Cookie" in response.headers)
+        headers = response.headers
+        body = response.get_json(silent=True)
+        return Answer(response.status_code, body, "Set-Cookie" in headers, headers.get("Retry-After"))
 
     def me(self) -> Answer:
         return self._ask("GET", "/me")

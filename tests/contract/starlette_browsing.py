@@ -119,7 +119,8 @@ class StarletteBrowser:
     def _ask(self, method: str, path: str) -> Answer:
         response = self._client.request(method, path)
         body = response.json() if response.status_code == 200 else None
-        return Answer(response.status_code, body, "Set-Cookie" in response.headers)
+        headers = response.headers
+        return Answer(response.status_code, body, "Set-Cookie" in headers, headers.get("Retry-After"))
 
     def me(self) -> Answer:
         return self._ask("GET", "/me")
@@ -150,7 +151,7 @@ class StarletteBrowser:
 
 
 class StarletteSite:
-    def __init__(self, app: Starlette, manager: SessionManager, ends: ExitStack) -> None:
+    def __init__(self, app: Any, manager: SessionManager, ends: ExitStack) -> None:
         self._app, self._ends = app, ends
         self.manager = manager
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from looks import LOOKS, assert_all_looks, expected
 
 from redisess_core import SessionGone
 from redisess_core.events import EventKind, EventReason
@@ -18,47 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.one_shard
 DEADLINE = 30.0
-
-# Each way to look, and what it says of `live` sessions, their ids and their users.
-LOOKS: dict[str, Callable[[Any], Any]] = {
-    "count": lambda manager: manager.count(),
-    "count of the last hour": lambda manager: manager.count(3600),
-    "count_for_user": lambda manager: manager.count_for_user("ann"),
-    "get_all_sessions": lambda manager: set(manager.get_all_sessions()),
-    "get_user_sessions": lambda manager: set(manager.get_user_sessions("ann")),
-    "list_user_sessions": lambda manager: {one.session_id for one in manager.list_user_sessions("ann")},
-    "iter_sessions": lambda manager: {one.session_id for one in manager.iter_sessions()},
-    "list_sessions": lambda manager: {one.session_id for one in manager.list_sessions()},
-    "oldest": lambda manager: (oldest := manager.get_oldest_user_session("ann", touch=False)) and oldest.session_id,
-    "count_users": lambda manager: manager.count_users(),
-    "get_all_users": lambda manager: set(manager.get_all_users()),
-    "iter_users": lambda manager: set(manager.iter_users()),
-}
-
-
-def expected(look: str, live: dict[str, str | None]) -> Any:
-    """Say what a look has to find, where *live* are session ids with their users, the oldest first."""
-    users = {user for user in live.values() if user is not None}
-    anns = [session_id for session_id, user in live.items() if user == "ann"]
-    return {
-        "count": len(live),
-        "count of the last hour": len(live),
-        "count_for_user": len(anns),
-        "get_all_sessions": set(live),
-        "get_user_sessions": set(anns),
-        "list_user_sessions": set(anns),
-        "iter_sessions": set(live),
-        "list_sessions": set(live),
-        "oldest": anns[0] if anns else None,
-        "count_users": len(users),
-        "get_all_users": users,
-        "iter_users": users,
-    }[look]
-
-
-def assert_all_looks(manager: Any, live: dict[str, str | None]) -> None:
-    for name, look in LOOKS.items():
-        assert look(manager) == expected(name, live), name
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
@@ -689,6 +649,97 @@ def test_touches_rebuild_a_lost_index(manager, clock, redis_client, namespace, k
     least, most = least_and_most(1800, 1800)
     assert all(least <= left <= most for left in kept().values()), kept()
     clock.advance(1800)
+    assert_all_looks(manager, {})
+
+
+@pytest.mark.parametrize("lost", ["activity", "expiry", "users", "u:ann", "u:bob", "activity, expiry, users, u:ann"])
+def test_what_ended_untouched_after_an_index_was_lost_is_not_counted_for_good(
+    manager, clock, redis_client, namespace, lost
+):
+    used, *others = (manager.create(user) for user in ("ann", "ann", "bob", None))
+    redis_client.delete(*[f"{{{namespace}:0}}:{key}" for key in lost.split(", ")])
+    for _ in range(4):
+        clock.advance(600)
+        assert manager.authenticate(used.token).valid
+    redis_client.delete(*[f"{{{namespace}:0}}:s:{session.session_id}" for session in others])  # as Redis does by itself
+    assert_all_looks(manager, {used.session_id: "ann"})
+
+
+@pytest.mark.parametrize("look", ["count_for_user", "get_user_sessions"])
+def test_a_session_that_only_its_users_index_knows_is_not_counted(manager, clock, redis_client, namespace, look):
+    """As when its hash was evicted, then activity, then expiry."""
+    lost = manager.create("ann")
+    clock.advance(1)
+    live = manager.create("ann")
+    for index, member in (("activity", lost.session_id), ("expiry", f"{lost.session_id}:ann")):
+        assert redis_client.zrem(f"{{{namespace}:0}}:{index}", member) == 1
+    redis_client.delete(f"{{{namespace}:0}}:s:{lost.session_id}")
+    assert LOOKS[look](manager) == expected(look, {live.session_id: "ann"})
+    assert_all_looks(manager, {live.session_id: "ann"})
+
+
+@pytest.mark.parametrize("look", ["count_users", "get_all_users"])
+@pytest.mark.parametrize("its_index", ["there", "gone"])
+def test_a_user_whom_only_the_index_of_users_knows_is_not_counted(
+    manager, clock, redis_client, namespace, look, its_index
+):
+    lost = manager.create("bob")
+    clock.advance(1)
+    live = manager.create("ann")
+    for index, member in (("activity", lost.session_id), ("expiry", f"{lost.session_id}:bob")):
+        assert redis_client.zrem(f"{{{namespace}:0}}:{index}", member) == 1
+    redis_client.delete(f"{{{namespace}:0}}:s:{lost.session_id}")
+    if its_index == "gone":
+        redis_client.delete(f"{{{namespace}:0}}:u:bob")
+    assert LOOKS[look](manager) == expected(look, {live.session_id: "ann"})
+    assert_all_looks(manager, {live.session_id: "ann"})
+
+
+@pytest.mark.parametrize("lost", ["activity", "expiry"])
+@pytest.mark.parametrize("look", ["count", "count_for_user", "get_all_sessions", "get_all_users", "wipe"])
+def test_a_look_mends_a_lost_index_with_no_touch(manager, clock, redis_client, namespace, kept, lost, look):
+    live = {}
+    for user in ("ann", "ann", "bob", None):
+        live[manager.create(user, ttl=100).session_id] = user
+        clock.advance(1)
+    assert redis_client.delete(f"{{{namespace}:0}}:{lost}") == 1
+    manager.wipe() if look == "wipe" else LOOKS[look](manager)
+    assert_all_looks(manager, live)
+    least, most = least_and_most(100, 96)
+    assert all(least <= left <= most for left in kept().values()), kept()
+    clock.advance(100)
+    assert_all_looks(manager, {})
+
+
+@pytest.mark.parametrize("lost", ["activity", "expiry"])
+def test_an_index_of_many_is_mended_by_slices(manager, clock, redis_client, namespace, wire, lost):
+    users = [*["ann"] * 300, *[f"user{number % 400}" for number in range(800)], *[None] * 200]
+    ids = plant(redis_client, manager, users)
+    immortal = plant(redis_client, manager, ["bob"] * 60, ttl=0)
+    gone = [*ids[:40], *ids[1000:1040], *ids[1200:1240]]
+    redis_client.delete(f"{{{namespace}:0}}:{lost}", *[f"{{{namespace}:0}}:s:{session_id}" for session_id in gone])
+    with wire() as seen:
+        assert manager.count() == len(ids) - len(gone) + len(immortal)
+    slices = seen.names.count("EVALSHA") + seen.names.count("EVAL")
+    assert len(seen.in_scripts) / slices < 3000
+    live = {**dict(zip(ids, users, strict=True)), **dict.fromkeys(immortal, "bob")}
+    live = {one: user for one, user in live.items() if one not in gone}
+    assert set(manager.get_all_sessions()) == live.keys()
+    assert set(manager.get_all_users()) == set(live.values()) - {None}
+    assert manager.count_for_user("ann") == 260
+    assert {one.session_id for one in manager.iter_sessions()} == live.keys()
+    with wire() as seen:
+        manager.count()
+    assert seen.names == ["EVALSHA"]
+    clock.advance(1800)
+    assert manager.count() == len(immortal)
+
+
+def test_kill_all_ends_those_too_whom_a_lost_index_no_longer_names(manager, redis_client, namespace):
+    sessions = [manager.create(user) for user in ("ann", "bob", None)]
+    redis_client.delete(f"{{{namespace}:0}}:activity")
+    assert manager.kill_all() == 3
+    assert not any(manager.exists(session.session_id) for session in sessions)
     assert_all_looks(manager, {})
 
 

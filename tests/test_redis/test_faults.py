@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 import threading
 import time
@@ -16,12 +15,14 @@ from hearing import heard
 
 from redisess_core import EventKind, SessionGone, StoreUnavailable
 from redisess_core.tokens import shard_of, user_shard
+from support.faults import DEADLINE, KEEPING, eventually, out_of_memory, read_only
 from support.server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEADLINE = 30.0
+    from support.server import Server
+
 READING = {
     *("authenticate without a touch", "get without a touch", "exists", "session.read", "session.get"),
     *("session.get of several", "session.get of defaults", "session.get_all", "count_for_user"),
@@ -37,14 +38,6 @@ def everything(client: redis.Redis) -> dict[bytes, Any]:
     read = {b"string": client.get, b"hash": client.hgetall, b"zset": lambda key: client.zrange(key, 0, -1, False, True)}
     keys = sorted(client.scan_iter(count=1000))
     return {key: (read[client.type(key)](key), client.ttl(key) >= 0) for key in keys}
-
-
-def eventually(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {DEADLINE:.0f} s: {what}"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture
@@ -67,29 +60,16 @@ def story(make_manager, server):
 
 
 @contextmanager
-def a_replica_without_its_master(client: redis.Redis) -> Iterator[None]:
-    client.replicaof("127.0.0.1", 1)
-    yield
-    client.replicaof("NO", "ONE")
-
-
-@contextmanager
-def no_memory_left(client: redis.Redis) -> Iterator[None]:
-    client.config_set("maxmemory", "1")
-    yield
-    client.config_set("maxmemory", "0")
-
-
-@contextmanager
-def too_few_replicas(client: redis.Redis) -> Iterator[None]:
+def too_few_replicas(server: Server) -> Iterator[None]:
+    client = server.client()
     client.config_set("min-replicas-to-write", "1")
     yield
     client.config_set("min-replicas-to-write", "0")
 
 
 REFUSALS = {
-    "READONLY": (a_replica_without_its_master, "READONLY|ReadOnly"),
-    "OOM": (no_memory_left, "OOM|OutOfMemory"),
+    "READONLY": (read_only, "READONLY|ReadOnly"),
+    "OOM": (out_of_memory, "OOM|OutOfMemory"),
     "NOREPLICAS": (too_few_replicas, "NOREPLICAS"),
 }
 
@@ -100,7 +80,7 @@ def test_where_writes_are_refused_nothing_is_half_written(server, story, refusal
     refusing, said = REFUSALS[refusal]
     expected = everything(client)
     let_through = FREEING if refusal == "OOM" else set()  # it takes out before it puts in
-    with refusing(client):
+    with refusing(server):
         for name in [name for name in OPERATIONS if name not in let_through]:
             if name in READING:
                 assert OPERATIONS[name](manager, session) is not None or name == "wipe"
@@ -117,7 +97,7 @@ def test_where_writes_are_refused_nothing_is_half_written(server, story, refusal
 
 def test_where_memory_is_short_sessions_can_be_rotated_and_ended_all_the_same(server, story):
     (manager, session), client = story, server.client()
-    with no_memory_left(client):
+    with out_of_memory(server):
         session = manager.rotate(session, role="admin")
         assert (dict(session.data), session.role) == ({"a": 1}, "admin")
         assert manager.count_for_user("ada") == 2
@@ -175,13 +155,12 @@ def test_while_nothing_listens_no_session_is_lost_to_the_program(make_manager, s
 
 
 def test_a_server_killed_and_started_again_goes_unnoticed(make_manager, start_server):
-    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    server = start_server(*KEEPING)
     manager = make_manager(url=server.url, additional_fields=("role",))
     session = manager.create("ada", data={"n": 0}, role="user")
     for number in range(1, 4):
         assert session.set("n", number) == 1
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         server.start()
         again = manager.authenticate(session.token)
         assert (again.data["n"], again.role, again.created) == (number, "user", session.created)
@@ -193,8 +172,9 @@ def test_a_server_killed_and_started_again_goes_unnoticed(make_manager, start_se
     assert manager.count() == 0
 
 
+@pytest.mark.faults
 def test_nobody_is_logged_out_while_the_server_comes_and_goes(make_manager, start_server):
-    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    server = start_server(*KEEPING)
     manager, patient = (make_manager(url=f"{server.url}?socket_timeout={seconds}") for seconds in (0.2, 30))
     sessions = [patient.create(f"user{n}", data={"n": n}) for n in range(4)]
     stop, seen, away = threading.Event(), [0] * 4, [0] * 4
@@ -234,32 +214,7 @@ def test_nobody_is_logged_out_while_the_server_comes_and_goes(make_manager, star
     assert patient.count() == patient.count_users() == 4
 
 
-def test_a_server_that_still_loads_is_unavailable(make_manager, start_server):
-    server = start_server("--key-load-delay", "1500")
-    manager = make_manager(url=server.url)
-    session = manager.create("ada", data={"key": 1})
-    for number in range(300):
-        manager.create(f"user{number}", data={"filling": secrets.token_bytes(20_000)})
-    server.client().save()
-    server.stop()
-    starting = threading.Thread(target=server.start)
-    starting.start()
-    try:
-        told = eventually(
-            lambda: (
-                "LOADING" in str(refused(manager.count))
-                or "Loading" in str(refused(manager.count))
-                or not starting.is_alive()
-            ),
-            "loading",
-        )
-        assert told
-    finally:
-        starting.join()
-    assert manager.authenticate(session.token).data == {"key": 1}
-    assert manager.count() == 301
-
-
+@pytest.mark.faults
 def test_scripts_can_be_flushed_between_and_amid_any_calls(make_manager, server):
     manager = make_manager(url=server.url, additional_fields=("role",))
     flushing, stop = server.client(), threading.Event()
@@ -306,6 +261,7 @@ WRITES: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], bool]]] 
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_that_timed_out_happened_as_a_whole_or_not_at_all(make_manager, server, name):
     manager = make_manager(url=f"{server.url}?socket_timeout=0.3")
@@ -328,6 +284,7 @@ def test_a_write_that_timed_out_happened_as_a_whole_or_not_at_all(make_manager, 
     assert manager.count() == len(ids)  # an answer that came late is nobody else's
 
 
+@pytest.mark.faults
 def test_after_a_pause_each_answer_is_its_own_calls(make_manager, server):
     manager = make_manager(url=f"{server.url}?socket_timeout=0.3")
     sessions = [manager.create(f"user{n}") for n in range(8)]

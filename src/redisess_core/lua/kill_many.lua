@@ -1,9 +1,9 @@
 -- kill_user, kill_all: end the sessions of an index that were created before the call, a slice at a time.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the index: a user's, or activity, 5 the session on whose behalf, if on one's
 -- ARGV 1 clock, 2 user id ('' all), 3 reason, 4 the time of the call ('' now), 5 and 6 the cursor: score, id ('' '' first),
---      7 the manager's ttl, then session ids to keep
+--      7 the manager's ttl, 8 'mended' where a lost index was mended, else '', then session ids to keep
 -- Reply: 'done' or 'more', the time of the call, the cursor's score and id, how many were ended;
---        'refused' where the session on whose behalf is not live
+--        'refused' where the session on whose behalf is not live; or 'lost': an index was, mend it
 -- Cost: O(slice * log sessions)
 -- @include slice
 -- @include now
@@ -20,15 +20,19 @@
 -- @include end_session
 -- @include acting
 -- @include page
+-- @include lost
 local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
 local called, ttl = ARGV[4] ~= '' and ARGV[4] or now_text, tonumber(ARGV[7])
 local keep = {}
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   keep[ARGV[i]] = true
 end
 
 if acting_is_dead(KEYS[5]) then
   return { 'refused' }
+end
+if user == '' and ARGV[6] == '' and ARGV[8] == '' and is_lost(index) then
+  return { 'lost' }
 end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local live, expired, ended = {}, {}, 0

@@ -1,6 +1,7 @@
--- verify: compare a page of an index with the sessions, and where asked to, remove what no live session stands behind.
+-- verify, and what found an index lost: compare a page of an index with the sessions, and where asked to, remove what no
+-- live session stands behind, and enter what lives.
 -- KEYS 1 activity, 2 expiry, 3 users, 4 the index: one of these, or a user's set
--- ARGV 1 clock, 2 'repair' or '', 3 user id of a user's set, 4 the cursor ('' first), 5 the page's size
+-- ARGV 1 clock, 2 'repair', 'enter' or '', 3 user id of a user's set, 4 the cursor ('' first), 5 the page's size
 -- Reply: 'page', then numbers as in drift.lua, 1 if the users' index goes early, then 'done', or 'next' and the next
 --        cursor; or 'more': more had expired than a slice, call again
 -- Cost: O(page * log sessions), and O(log sessions) for each one that had expired, at most a slice
@@ -18,6 +19,10 @@
 -- @include sweep_dead
 -- @include scan
 -- @include drift
+local function enter_again(id, meta)
+-- @include enter
+  keep_all(id, meta)
+end
 -- @include users_entry
 local index, user, cursor, most = KEYS[4], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
@@ -29,6 +34,10 @@ local function stands(member)
   end
   local id = string.sub(member, 1, ID_LENGTH)
   local meta = live_session(id)
+  if enters and meta and not is_entered(id, meta) then
+    reach_user(meta.user)
+    enter_again(id, meta)
+  end
   return meta and (index == activity or member == id .. meta.mark .. meta.user)
 end
 

@@ -1,6 +1,6 @@
 -- verify: compare users' sets with the sessions and with the users' index, and where asked to, repair what differs.
 -- KEYS 1 activity, 2 expiry, 3 users, then the users' sets
--- ARGV 1 clock, 2 'repair' or ''
+-- ARGV 1 clock, 2 'repair', 'enter' or ''
 -- Reply: 'page', then numbers as in drift.lua, 1 if the users' index goes early, then which of the sets have too many
 --        entries to be read here; or 'more': more had expired than a slice, call again
 -- Cost: O(entries * log sessions), of at most a hundred, and O(log sessions) for each session that had expired
@@ -16,6 +16,10 @@
 -- @include bury
 -- @include sweep_dead
 -- @include drift
+local function enter_again(id, meta)
+-- @include enter
+  keep_all(id, meta)
+end
 -- @include users_entry
 local swept, more_expired = sweep_dead()
 if more_expired then

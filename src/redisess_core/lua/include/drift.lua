@@ -1,6 +1,6 @@
 -- What differs between the indexes and the sessions, counted by kind; verify.py names the kinds in the order of report().
--- ARGV 2 'repair', or '' only to look
-local repair = ARGV[2] == 'repair'
+-- ARGV 2 'repair'; 'enter': besides, enter what lives and an index that leads to it does not have; or '' only to look
+local repair, enters = ARGV[2] ~= '', ARGV[2] == 'enter'
 local sessions, users_met, missing, stray, misplaced, early, never = 0, 0, 0, 0, 0, 0, 0
 
 local function report()
@@ -56,4 +56,8 @@ local function look_at_expiry(index, ends)
   if repair then
     keep_until(index, ends)
   end
+end
+
+local function is_entered(id, meta)
+  return redis.call('ZSCORE', activity, id) and redis.call('ZSCORE', expiry, id .. meta.mark .. meta.user)
 end

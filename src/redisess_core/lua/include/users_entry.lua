@@ -14,6 +14,9 @@ end
 local function look_at_users_entry(key, user, id)
   local meta = live_session(id)
   if meta and meta.user == user then
+    if enters and not is_entered(id, meta) then
+      enter_again(id, meta)
+    end
     return meta.expires
   end
   stray = stray + 1
