@@ -16,6 +16,14 @@ test *args:
 test-on server *args="tests/test_redis tests/properties":
     REDISESS_REDIS_SERVER={{ server }} uv run pytest {{ args }}
 
+# Run the core's tests on a cluster: `just test-on-a-cluster tests/test_redis/test_session.py`.
+test-on-a-cluster *args="tests/test_redis tests/properties":
+    REDISESS_TOPOLOGY=cluster uv run pytest {{ args }}
+
+# Let servers fail for a minute, and see what outlives that.
+soak:
+    uv run pytest -n0 -s -m soak tests/test_redis/test_soak.py
+
 # Check style, format and who imports whom.
 lint:
     uv run ruff check .

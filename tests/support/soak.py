@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from support.server import Server
 
 SEED = "REDISESS_SOAK_SEED"
-JOURNAL = "REDISESS_SOAK_JOURNAL"  # names the file in which the journals are kept
+JOURNAL = "REDISESS_SOAK_JOURNAL"  # names a folder in which the journals are kept
 LANES = 3
 BOUND = 15.0  # seconds that an operation takes at most, whatever happens
 GRACE = 10.0  # seconds in which a server that was paused may still do what nobody waits for any more
@@ -73,7 +73,9 @@ def processes(laboratory: Laboratory, seconds: float, **told: Any) -> Iterator[l
                 lines += map(json.loads, journal)
     lines.sort(key=lambda line: line["start"])
     if JOURNAL in os.environ:
-        Path(os.environ[JOURNAL]).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        Path(os.environ[JOURNAL], f"{told['namespace']}.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines)
+        )
 
 
 @dataclass

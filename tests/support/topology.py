@@ -59,4 +59,6 @@ def watch_all(shared: Server | Cluster) -> Iterator[Seen]:
     with ExitStack() as watching:
         each = [watching.enter_context(watch(server)) for server in shared.servers]
         yield seen
-    seen.end(sorted((command for of_one in each for command in of_one.reported), key=lambda command: command.at))
+    by_node = [command for of_one in each for command in of_one.reported]
+    seen.end(sorted(by_node, key=lambda command: command.at))
+    seen.reported = by_node  # whole scripts, one after the other

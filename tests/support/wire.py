@@ -48,6 +48,7 @@ class Seen:
     """The commands of one `wire()` block, to be read after its end."""
 
     def __init__(self) -> None:
+        self.reported: list[Command] = []  # all, in the server's order; of several, one after the other
         self._commands: list[Command] | None = None
         self._in_scripts: list[Command] | None = None
 

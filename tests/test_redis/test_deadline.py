@@ -96,6 +96,7 @@ def test_a_deadline_that_is_over_is_no_session(limited, clock):
         assert limited.count() == 0
 
 
+@pytest.mark.one_shard
 def test_a_sign_in_may_leave_a_session_its_id(make_manager, clock, redis_client):
     manager = make_manager(clock=clock)
     session = create(manager, ttl=300)
@@ -114,6 +115,7 @@ def test_a_sign_in_may_leave_a_session_its_id(make_manager, clock, redis_client)
     assert not redis_client.keys("*:s:*")
 
 
+@pytest.mark.one_shard
 def test_a_sign_in_under_the_same_id_counts_for_the_limit_once(make_manager, clock):
     manager = make_manager(clock=clock, max_sessions_per_user=1, on_limit="refuse")
     session = create(manager, "ada")

@@ -281,6 +281,7 @@ class Payload:
         return pytest.fail, ("a stored value was run",)
 
 
+@pytest.mark.one_shard
 @pytest.mark.parametrize(
     "payload",
     [

@@ -168,6 +168,7 @@ def test_no_password_of_a_url_is_shown(make_manager, start_server):
         assert "hunter2" not in shown
 
 
+@pytest.mark.one_shard
 def test_values_are_not_shown_by_the_errors_that_refuse_them(manager, redis_client, namespace):
     session = manager.create("ada", data={"key": "hunter2"})
     name = f"{{{namespace}:0}}:s:{session.session_id}"
