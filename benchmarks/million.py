@@ -295,10 +295,7 @@ def slowest_rows(noted: dict[str, list[int]], what: str, only: str | None = None
     """Return the slowest script of all that were noted, or of those whose names begin so, in microseconds."""
     found = [name for name in noted if only is None or name.startswith(only)]
     names = sorted(found, key=lambda name: -max(noted[name]))
-    return [
-        Row(f"{what}, {name}", max(noted[name]), SCRIPT, note=describe(noted, name, SCRIPT))
-        for name in names
-    ]
+    return [Row(f"{what}, {name}", max(noted[name]), SCRIPT, note=describe(noted, name, SCRIPT)) for name in names]
 
 
 def iterate(large: Side, long: Long) -> None:
