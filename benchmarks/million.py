@@ -292,13 +292,10 @@ class Long:
 
 
 def slowest_rows(noted: dict[str, list[int]], what: str, only: str | None = None) -> list[Row]:
-    """Return the slowest script of all that were noted, or of one name, in microseconds."""
-    names = sorted(noted if only is None else [only], key=lambda name: -max(noted.get(name, [0])))
-    return [
-        Row(f"{what}, {name}", max(noted[name]), SCRIPT, note=describe(noted, name, SCRIPT))
-        for name in names
-        if noted.get(name)
-    ]
+    """Return the slowest script of all that were noted, or of those whose names begin so, in microseconds."""
+    found = [name for name in noted if only is None or name.startswith(only)]
+    names = sorted(found, key=lambda name: -max(noted[name]))
+    return [Row(f"{what}, {name}", max(noted[name]), SCRIPT, note=describe(noted, name, SCRIPT)) for name in names]
 
 
 def iterate(large: Side, long: Long) -> None:
