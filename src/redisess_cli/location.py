@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from redis.exceptions import RedisError
 
 from redisess_core import RedisessError, StoreUnavailable
+from redisess_core.wording import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +24,7 @@ def reaching(url: str) -> Generator[None]:
         raise ValueError(f"--url: {error}") from error
     except (RedisessError, RedisError, OSError) as error:
         said = error.__cause__ if isinstance(error, StoreUnavailable) and error.__cause__ else error
-        raise RedisessError(f"cannot use {shown(url)}: {said}") from error
+        raise RedisessError(f"cannot use {shown(url)}: {said_by(said)}") from error
 
 
 def shown(url: str) -> str:

@@ -26,6 +26,7 @@ _THREADS = 10_000  # connections of a pool that makes nobody wait: one a thread,
 _CONNECTIONS = 100  # of an async pool: tasks beyond wait for one
 _PATIENCE = 5.0  # seconds that a task waits for a connection
 _RETRIES = 2  # of a command whose connection broke: a pooled one does not know that its server was restarted
+_ONCE: Final = (NoBackoff(), 0)  # tried, where another server may take over: it is the store that tries again
 _TIMEOUTS: Final = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT}
 
 
@@ -46,8 +47,9 @@ def connect(location: Location) -> Any:
             )  # the store tries again
         case Topology.SENTINEL:
             sentinels: Any = redis.sentinel.Sentinel
+            options["retry"] = Retry(*_ONCE)
             return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
-                location.service, **options, retry=Retry(*_retry_policy())
+                location.service, **options
             )
 
 
@@ -64,17 +66,14 @@ def connect_async(location: Location) -> Any:
         case Topology.CLUSTER:
             nodes = [redis.asyncio.cluster.ClusterNode(*address) for address in location.addresses]
             cluster: Any = redis.asyncio.RedisCluster
-            options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(NoBackoff(), 0)}
+            options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(*_ONCE)}
             # By default each fifth slot that has moved would close the connections of all tasks.
             return cluster(startup_nodes=nodes, **options, reinitialize_steps=0)
         case Topology.SENTINEL:
             sentinels: Any = redis.asyncio.sentinel.Sentinel
-            options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options}
+            options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options, "retry": AsyncRetry(*_ONCE)}
             return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
-                location.service,
-                connection_pool_class=_WaitingSentinelPool,
-                **options,
-                retry=AsyncRetry(*_retry_policy()),
+                location.service, connection_pool_class=_WaitingSentinelPool, **options
             )
 
 
@@ -84,7 +83,7 @@ class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.
 
 def _of_sentinels(options: dict[str, Any]) -> dict[str, Any]:
     """Return what of a connection's options holds for those to sentinels: how, but not as whom."""
-    return {name: value for name, value in options.items() if name.startswith(("socket_", "ssl"))}
+    return {name: value for name, value in options.items() if name.startswith(("socket_", "ssl", "retry"))}
 
 
 def is_blocking_client(client: object) -> bool:

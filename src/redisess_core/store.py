@@ -35,6 +35,7 @@ from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
 from redisess_core.operation import Operation
 from redisess_core.scripts import script
 from redisess_core.urls import Topology, check_url
+from redisess_core.wording import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -113,6 +114,12 @@ class Store:
     @property
     def client(self) -> Any:
         """The client that was handed in, or made from the URL: a cluster's when it is first wanted, as it asks then."""
+        try:
+            return self._usable()
+        except FAILURES as error:
+            raise translate(error) from error
+
+    def _usable(self) -> Any:
         return self._client if self._client is not None else self._connect()
 
     def servers(self) -> int:
@@ -145,7 +152,7 @@ class Store:
     def _pipelined(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Return the replies; None for one that has to be asked for by itself, which then says why."""
         try:
-            with self.client.pipeline(transaction=False) as pipeline:
+            with self._usable().pipeline(transaction=False) as pipeline:
                 for operation in operations:
                     pipeline.execute_command("EVALSHA", operation.script.sha, *_rest(operation), **self._options)
                 replies = pipeline.execute(raise_on_error=False)
@@ -168,18 +175,17 @@ class Store:
 
     def _patiently(self, ask: Callable[[Any], T], what: object) -> T:
         """Ask for something, again and again for a while where another server may take over."""
-        until = None
+        until = time.monotonic() + self._patience
         while True:
             try:
                 return ask(what)
             except FAILURES as error:
-                until = time.monotonic() + self._patience if until is None else until
                 if not _may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
                 time.sleep(_BREATH)
 
     def _send(self, operation: Operation[Any]) -> Any:
-        known, client, rest = operation.script, self.client, _rest(operation)
+        known, client, rest = operation.script, self._usable(), _rest(operation)
         try:
             reply = client.execute_command("EVALSHA", known.sha, *rest, **self._options)
         except NoScriptError:
@@ -205,9 +211,10 @@ class Store:
         return self._patiently(self._subscribe, channels)
 
     def _subscribe(self, channels: list[bytes]) -> Any:
-        if connect.is_cluster(self.client):  # which knows by an answer only whether that node is still there
-            self.client.execute_command("EXISTS", channels[0])
-        pubsub = self.client.pubsub()
+        client = self._usable()
+        if connect.is_cluster(client):  # which knows by an answer only whether that node is still there
+            client.execute_command("EXISTS", channels[0])
+        pubsub = client.pubsub()
         with ExitStack() as on_failure:
             on_failure.callback(pubsub.close)
             pubsub.subscribe(*channels)
@@ -314,12 +321,11 @@ class AsyncStore:
 
     async def _patiently(self, ask: Callable[[Any], Awaitable[T]], what: object) -> T:
         """Ask for something, again and again for a while where another server may take over."""
-        until = None
+        until = time.monotonic() + self._patience
         while True:
             try:
                 return await ask(what)
             except self._failures as error:
-                until = time.monotonic() + self._patience if until is None else until
                 if not _may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
                 await asyncio.sleep(_BREATH)
@@ -437,7 +443,7 @@ def translate(error: Exception) -> RedisessError:
     passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None or _ELSEWHERE in str(error)
     if isinstance(error, ResponseError) and not passing:
         return RedisessError(f"Redis refused what was asked of it: {error}")
-    return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {error}")
+    return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {said_by(error)}")
 
 
 def payload_of(message: Any, encoder: Any) -> bytes | None:

@@ -8,3 +8,8 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"{number} {noun}"
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"
+
+
+def said_by(error: BaseException) -> str:
+    """Return what an error of the client says, but for the innards of each sentinel that had no answer."""
+    return str(error).partition(" : <")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from every_operation import OPERATIONS, new_session
 
 from redisess_core import StoreUnavailable
 from support.both import open_manager
+from support.demo import COMMAND
 from support.laboratory import PATIENCE, Cluster, Pair, until
 
 pytestmark = pytest.mark.cluster
@@ -199,3 +201,29 @@ def test_many_threads_share_one_manager_through_a_failover(laboratory, manager):
         for each in using:
             each.result()
     assert manager.kill_all() == len(USERS)
+
+
+AWAY = {
+    "redis+cluster://app:s3cret@127.0.0.1:1,127.0.0.1:2": "Redis Cluster cannot be connected",
+    "redis+sentinel://app:s3cret@127.0.0.1:1,127.0.0.1:2/main": "No master found for 'main'$",
+}
+
+
+@pytest.mark.parametrize("url", AWAY)
+def test_servers_that_are_all_away_are_one_short_error_that_tells_no_secret(colour, url):
+    with open_manager(colour, url) as manager:
+        for ask in (lambda: manager.create("ada"), lambda: list(manager.iter_users())):
+            with pytest.raises(StoreUnavailable, match=AWAY[url]) as raised:
+                ask()
+            assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", AWAY)
+def test_the_command_says_in_one_line_that_they_are_away(url):
+    for verb in ("check", "verify"):
+        command = [COMMAND, verb, "--url", url]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr.count("\n") == 1
+        assert "127.0.0.1:1,127.0.0.1:2" in ran.stderr
+        assert "s3cret" not in ran.stderr
