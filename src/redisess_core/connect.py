@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 import redis.asyncio
@@ -79,6 +79,16 @@ def connect_async(location: Location) -> Any:
 
 class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
     """Connections to the primary that sentinels name; a task waits for one where all are in use."""
+
+    async def release(self, connection: Any) -> None:
+        """Take a connection back; one to a former primary, which serves on until sentinels demote it, is closed.
+
+        redis-py closes those that are idle when it hears of another primary, and of a blocking pool those in use, too.
+        """
+        primary = cast("Any", self).master_address  # untyped in parts
+        if (connection.host, connection.port) != primary:
+            await connection.disconnect()
+        await super().release(connection)
 
 
 def _of_sentinels(options: dict[str, Any]) -> dict[str, Any]:

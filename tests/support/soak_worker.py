@@ -73,7 +73,7 @@ class Witness:
             for key, name in looks:
                 pipeline.hget(key, name)
             pipeline.set(f"{self._marker}:{tag}", 1)
-            pipeline.wait(1, 500)
+            pipeline.wait(1, 100)
             return pipeline.execute(raise_on_error=False)
 
     def _find(self, slot: int) -> int:

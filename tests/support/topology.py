@@ -21,6 +21,7 @@ ON_A_CLUSTER = os.environ.get(SELECTOR, "server") == "cluster"
 _BETWEEN = "what loses the answers stands between a manager and one server"
 ONE_SERVER = {  # tests that do not run on a cluster, and why
     "test_what_a_script_reads_is_seen": "a cluster itself refuses what the check is to find",
+    "test_it_goes_by_pages_and_scripts_only": "each node is read by pages of its own",
     "test_a_create_whose_answer_got_lost_makes_one_session": _BETWEEN,
     "test_a_rotation_whose_answer_got_lost_is_done_once": _BETWEEN,
     "test_a_sign_in_across_shards_whose_answer_got_lost_is_done_once": _BETWEEN,

@@ -17,6 +17,7 @@ from support.model import plant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.one_shard
 KINDS = ("missing", "stray", "misplaced", "early", "never")
 UNKNOWN = "saa" + "0" * 25
 SOON, LATER = START + 60, START + 1_000_000_000
