@@ -16,7 +16,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from redisess_core.urls import Location, Topology
+from redisess_core.urls import Location, Topology, check_url
 
 BlockingClient = redis.Redis | redis.RedisCluster
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
@@ -113,12 +113,15 @@ def is_cluster(client: object) -> bool:
     return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
 
 
-def fails_over(client: Any) -> bool:
-    """Tell whether another server takes the place of one that fails: in a cluster, and under sentinels."""
-    return is_cluster(client) or isinstance(
-        getattr(client, "connection_pool", None),
-        (redis.sentinel.SentinelConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool),
-    )
+def topology_of(client: Any) -> Topology:
+    """Tell what a client, or a URL, leads to."""
+    if isinstance(client, str):
+        return check_url(client).topology
+    if is_cluster(client):
+        return Topology.CLUSTER
+    pool = getattr(client, "connection_pool", None)
+    pools = (redis.sentinel.SentinelConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool)
+    return Topology.SENTINEL if isinstance(pool, pools) else Topology.SERVER
 
 
 def sentinels_of(client: Any) -> list[Any]:

@@ -51,24 +51,29 @@ class IndexPlans(SessionPlans[S]):
             args = (self.clock_argument(), secs, mended)
             return Operation(script("count"), (*shard.indexes, index), args, lambda reply: int(_done(reply)[1]))
 
-        return self._mending(shard, planned)
+        return self._mending(shard, index, planned)
 
-    def _mending(self, shard: ShardKeys, planned: Callable[[bytes], Operation[T]]) -> Steps[T]:
+    def _mending(self, shard: ShardKeys, index: bytes, planned: Callable[[bytes], Operation[T]]) -> Steps[T]:
         """Repeat an operation while it did but a slice; where it found an index lost, after that was mended."""
         try:
             return (yield from until_done(planned(b"")))
         except LostError:
-            yield from self._mend(shard)
+            yield from self._mend(shard, index)
         return (yield from until_done(planned(MENDED)))
 
-    def _mend(self, shard: ShardKeys) -> Steps[None]:
-        """Go through the indexes of a shard that lost one: what lives is entered, what does not is removed."""
+    def _mend(self, shard: ShardKeys, index: bytes) -> Steps[None]:
+        """Go through the indexes of a shard that lost one: what lives is entered, what does not is removed.
+
+        *index*: the one that was asked for; a user's set may be one that the lost index of users no longer names.
+        """
         comparison, after = self._comparison("enter"), START
         yield from comparison.mend(shard, shard.expiry, shard.activity)
+        if index not in shard.indexes:
+            yield from comparison.mend_users(shard, [index])
         while True:
             page = self._page_of_members(shard, shard.users, 0, after, scan=True, mended=MENDED)
             users, after = yield from until_done(page)
-            yield from comparison.mend_users(shard, list(users))
+            yield from comparison.mend_users(shard, [shard.user(user) for user in users])
             if after[1] == END:
                 break
         yield from comparison.mend(shard, shard.users)
@@ -98,7 +103,7 @@ class IndexPlans(SessionPlans[S]):
         self, shard: ShardKeys, index: bytes, secs: float, after: Cursor, *, scan: bool
     ) -> Steps[tuple[dict[bytes, float], Cursor]]:
         return self._mending(
-            shard, lambda mended: self._page_of_members(shard, index, secs, after, scan=scan, mended=mended)
+            shard, index, lambda mended: self._page_of_members(shard, index, secs, after, scan=scan, mended=mended)
         )
 
     def _page_of_members(
@@ -278,7 +283,7 @@ class IndexPlans(SessionPlans[S]):
             reply: list[Any] = yield Operation(script("kill_many"), keys, args, list)
             refuse_dead(reply, acting)
             if reply[0] == b"lost":
-                yield from self._mend(shard)
+                yield from self._mend(shard, index)
                 mended = MENDED
                 continue
             called, after = reply[1], (reply[2], reply[3])

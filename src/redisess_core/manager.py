@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redisess_core import connect
 from redisess_core.config import CLUSTER_SHARDS, LimitPolicy, Options, check_fields
 from redisess_core.events import AsyncEvents, Events
+from redisess_core.layout import layout_operation
 from redisess_core.operation import Awaiting, Blocking
 from redisess_core.operations import SessionOperations, reserved_names
 from redisess_core.session import AsyncSession, Session
-from redisess_core.store import AsyncStore, Store, layout_operation
-from redisess_core.urls import Topology, check_url
+from redisess_core.store import AsyncStore, Store
+from redisess_core.urls import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -174,9 +175,7 @@ class AsyncSessionManager(SessionOperations[AsyncSession], Awaiting):
 
 
 def _shards_for(client: object) -> int:
-    if isinstance(client, str):
-        return CLUSTER_SHARDS if check_url(client).topology is Topology.CLUSTER else 1
-    return CLUSTER_SHARDS if connect.is_cluster(client) else 1
+    return CLUSTER_SHARDS if connect.topology_of(client) is Topology.CLUSTER else 1
 
 
 def _name_of(client: object) -> str:

@@ -206,7 +206,10 @@ class Blocking(Runner):
                 time.sleep(steps.took)
                 steps.send(None)
             case Together(plans, by_server):
-                steps.send(self._run_together(plans, by_server=by_server))
+                started = time.perf_counter()
+                results = self._run_together(plans, by_server=by_server)
+                steps.took = time.perf_counter() - started
+                steps.send(results)
             case step:
                 started = time.perf_counter()
                 try:
@@ -227,12 +230,12 @@ class Blocking(Runner):
             asking = [lane for lane in waiting if isinstance(lane.step, Operation)]
             if len(asking) < len(waiting):
                 if any(isinstance(lane.step, Pause) for lane in waiting):
-                    time.sleep(took)
+                    time.sleep(took)  # once for all
                 for lane in waiting:
-                    if isinstance(lane.step, Together):
-                        lane.send(self._run_together(lane.step.plans, by_server=lane.step.by_server))
-                    elif isinstance(lane.step, Pause):
+                    if isinstance(lane.step, Pause):
                         lane.send(None)
+                    elif not isinstance(lane.step, Operation):
+                        self._step(lane)
                 continue
             started = time.perf_counter()
             results = self._store.execute_together([lane.step for lane in asking])
@@ -298,13 +301,16 @@ class Awaiting(Runner):
                     async with turns:
                         return await self._run(plan)
 
+                started = time.perf_counter()
                 tasks = [asyncio.ensure_future(in_turn(each)) for each in plans]
                 try:
-                    steps.send(await asyncio.gather(*tasks))
+                    results = await asyncio.gather(*tasks)
                 finally:  # where one failed, the others do not go on behind the caller's back
                     for task in tasks:
                         task.cancel()
                     await asyncio.gather(*tasks, return_exceptions=True)
+                steps.took = time.perf_counter() - started
+                steps.send(results)
             case step:
                 started = time.perf_counter()
                 try:

@@ -288,7 +288,7 @@ class SessionOperations(IndexPlans[S]):
                     return removed
                 yield PAUSE
                 if reply[0] == b"lost":
-                    yield from self._mend(shard)
+                    yield from self._mend(shard, shard.activity)
                     mended = MENDED
 
         return summed([shard_steps(shard) for shard in self._shards], by_server=True)

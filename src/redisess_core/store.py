@@ -3,95 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import re
 import threading
 import time
 import weakref
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis.exceptions import (
-    AuthenticationError,
-    ClusterDownError,
-    ClusterError,
-    MaxConnectionsError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from redisess_core import connect, scanning
-from redisess_core.errors import NamespaceMismatch, RedisessError, StoreUnavailable, StoreUnsupported
-from redisess_core.keys import layout_key
+from redisess_core.errors import StoreUnavailable, StoreUnsupported
+from redisess_core.failover import BREATH, Primary, patience_with
+from redisess_core.failures import FAILURES, may_pass, translate
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
-from redisess_core.operation import Operation
-from redisess_core.scripts import script
 from redisess_core.urls import Topology, check_url
-from redisess_core.wording import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from redisess_core.events import AsyncEvents, Events
-    from redisess_core.operation import Scan, Scanned
+    from redisess_core.operation import Operation, Scan, Scanned
 
 T = TypeVar("T")
 
-LAYOUT_VERSION: Final = 1
 RENEWED: Final = b""  # in place of a payload
-_PASSING: Final = re.compile(  # before 7.0, what a command in a script meets comes after words about the script
-    r"(?:Error running script .*: -)?"
-    r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
-)
-_ELSEWHERE: Final = "non local key in a cluster node"  # what a script meets that wants a key of a slot on the move
-_PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
-PATIENCE: Final = 2.0  # seconds for another server to take the place of one that fails, or for a slot to move
-_BREATH: Final = 0.05  # seconds between two tries
-_FAILING_OVER: Final = (
-    *(RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError),
-    *(ClusterError, ClusterDownError, RedisClusterException, TryAgainError),
-    AttributeError,  # of a connection that was closed by another task
-)
-FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
-_log = logging.getLogger("redisess")
-
-
-def layout_operation(namespace: str, shards: int) -> Operation[None]:
-    """Plan the first operation of a manager: record the namespace's layout, or compare it; look at the server.
-
-    It is run again when a server has lost its scripts: it may be another one, or have lost the record as well.
-    """
-    settled = {"noeviction"}  # policies that are good, or were warned of
-    record = json.dumps({"layout": LAYOUT_VERSION, "shards": shards}, separators=(",", ":"))
-
-    def decode(reply: list[bytes]) -> None:
-        recorded, server, memory = (part.decode("utf-8", "replace") for part in reply)
-        if not recorded:
-            version = re.search(r"redis_version:(\S+)", server)
-            raise StoreUnsupported(f"Redis {version[1] if version else '?'} found, 6.2 or later wanted")
-        if recorded != record:
-            raise NamespaceMismatch(
-                f"namespace {namespace!r} is recorded as {recorded[:300]}, this manager wants {record}: "
-                "give it the same shards, or another namespace"
-            )
-        policy = re.search(r"maxmemory_policy:(\S+)", memory)
-        if policy and policy[1] not in settled:
-            settled.add(policy[1])
-            _log.warning(
-                "the Redis server may evict sessions (maxmemory-policy %s): set it to noeviction, "
-                "or sessions end early and counts are wrong until they expire",
-                policy[1],
-            )
-
-    return Operation(script("layout"), (layout_key(namespace),), (record,), decode)
 
 
 class Store:
@@ -102,14 +39,18 @@ class Store:
         self._location = check_url(client) if isinstance(client, str) else None
         self._client: Any = None if isinstance(client, str) else client  # untyped in parts
         self._connecting = threading.Lock()
-        self._patience = _patience(client)
+        topology = connect.topology_of(client)
+        self._patience = patience_with(topology)
+        self._primary = Primary() if topology is Topology.SENTINEL else None
         self._first = first
         self._checked = False
         self._met: set[str] = set()  # scripts that the server has run: where it does not know one, it lost them
         self.listeners: weakref.WeakSet[Events] = weakref.WeakSet()
-        if self._location is None or self._location.topology is not Topology.CLUSTER:
+        self._options: dict[str, bool] = {}
+        if self._client is not None:
+            self._options = reply_options(self._client)
+        elif topology is not Topology.CLUSTER:
             self._connect()
-        self._options: dict[str, bool]
 
     @property
     def client(self) -> Any:
@@ -131,8 +72,9 @@ class Store:
     def _connect(self) -> Any:
         with self._connecting:
             if self._client is None and self._location is not None:
-                self._client = connect.connect(self._location)
-        self._options = reply_options(self._client)
+                client = connect.connect(self._location)
+                self._options = reply_options(client)  # first: others take the client as soon as it is there
+                self._client = client
         return self._client
 
     def execute(self, operation: Operation[T]) -> T:
@@ -142,27 +84,50 @@ class Store:
         return operation.decode(self._call(operation))
 
     def execute_together(self, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Run several side by side, in one pipeline; of each its result, or the exception in its place."""
+        """Run several side by side, in one pipeline; of each its result, or the exception in its place.
+
+        Where Redis is away, that is raised: the others would find it so, one after the other.
+        """
         if len(operations) == 1:
-            return [self._outcome(operations[0], None)]
+            return [self._outcome(operations[0])]
         if not self._checked:
             self._check()
-        return [self._outcome(*each) for each in zip(operations, self._pipelined(operations), strict=True)]
+        outcomes: list[Any] = [None] * len(operations)
+        left, until = list(range(len(operations))), time.monotonic() + self._patience
+        while left:
+            again: list[int] = []
+            replies = self._pipelined([operations[at] for at in left])
+            for at, reply in zip(left, replies, strict=True):
+                if isinstance(reply, FAILURES) and may_pass(reply) and time.monotonic() < until:
+                    again.append(at)
+                else:
+                    outcomes[at] = self._outcome(operations[at], reply)
+            left = again
+            if left:
+                time.sleep(BREATH)
+        return outcomes
 
     def _pipelined(self, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Return the replies; None for one that has to be asked for by itself, which then says why."""
+        """Return the replies; an exception in place of one that there is none of."""
         try:
             with self._usable().pipeline(transaction=False) as pipeline:
                 for operation in operations:
                     pipeline.execute_command("EVALSHA", operation.script.sha, *_rest(operation), **self._options)
-                replies = pipeline.execute(raise_on_error=False)
-        except FAILURES:
-            return [None] * len(operations)
-        return [None if isinstance(reply, Exception) else reply for reply in replies]
+                replies: list[Any] = pipeline.execute(raise_on_error=False)
+        except FAILURES as error:
+            return [error] * len(operations)
+        return replies
 
-    def _outcome(self, operation: Operation[Any], reply: Any) -> Any:
+    def _outcome(self, operation: Operation[Any], reply: Any = None) -> Any:
+        """Read a reply; without one, or where the script has to be sent, ask."""
+        if isinstance(reply, FAILURES) and not isinstance(reply, NoScriptError):
+            raise translate(reply) from reply
         try:
-            return self.execute(operation) if reply is None else operation.decode(reply)
+            if reply is None or isinstance(reply, NoScriptError):
+                return self.execute(operation)
+            return operation.decode(reply)
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001  it goes on to the plan, which raises it or knows better
             return error
 
@@ -180,12 +145,12 @@ class Store:
             try:
                 return ask(what)
             except FAILURES as error:
-                if not _may_pass(error) or time.monotonic() >= until:
+                if not may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
-                time.sleep(_BREATH)
+                time.sleep(BREATH)
 
     def _send(self, operation: Operation[Any]) -> Any:
-        known, client, rest = operation.script, self._usable(), _rest(operation)
+        known, client, rest = operation.script, self._ready(), _rest(operation)
         try:
             reply = client.execute_command("EVALSHA", known.sha, *rest, **self._options)
         except NoScriptError:
@@ -195,6 +160,14 @@ class Store:
         self._met.add(known.sha)
         return reply
 
+    def _ready(self) -> Any:
+        """Return the client, which knows whom to ask."""
+        client = self._usable()
+        if self._primary is not None and self._primary.is_due(client):
+            with self._primary.asking(client):
+                client.connection_pool.get_master_address()
+        return client
+
     def scan(self, page: Scan) -> Scanned:
         """Read a page of the names of keys, after the namespace's check as `execute` does it."""
         if not self._checked:
@@ -202,7 +175,7 @@ class Store:
         return self._patiently(self._scan, page)
 
     def _scan(self, page: Scan) -> Scanned:
-        client = self.client
+        client = self._ready()
         page = scanning.begun(client, page)
         return scanning.scanned(page, client.scan(**scanning.arguments_of(client, page), **self._options))
 
@@ -254,12 +227,10 @@ class AsyncStore:
     def __init__(self, client: Any | str, first: Operation[None]) -> None:
         self._location = check_url(client) if isinstance(client, str) else None
         self._client = None if isinstance(client, str) else client
-        self._patience = _patience(client)
-        self._clustered = connect.is_cluster(client) or (
-            self._location is not None and self._location.topology is Topology.CLUSTER
-        )
-        # Where a node fails, redis-py closes connections that other tasks are about to write to: they find no writer.
-        self._failures = (*FAILURES, AttributeError) if self._clustered else FAILURES
+        topology = connect.topology_of(client)
+        self._patience = patience_with(topology)
+        self._primary = Primary() if topology is Topology.SENTINEL else None
+        self._clustered = topology is Topology.CLUSTER
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
         self._lock = threading.Lock()
@@ -325,23 +296,36 @@ class AsyncStore:
         while True:
             try:
                 return await ask(what)
-            except self._failures as error:
-                if not _may_pass(error) or time.monotonic() >= until:
+            except FAILURES as error:
+                if not may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
-                await asyncio.sleep(_BREATH)
+                await asyncio.sleep(BREATH)
 
     async def _send(self, operation: Operation[Any]) -> Any:
-        known, client, rest = operation.script, self._usable(), _rest(operation)
-        if self._clustered and not client.get_nodes():  # or what else begins meanwhile goes to any node
-            await client.initialize()
+        known, client, rest = operation.script, await self._ready(), _rest(operation)
         try:
             reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
         except NoScriptError:
             if known.sha in self._met and operation is not self._first:
                 await self._check()
             reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
+        except AttributeError as error:
+            if not self._clustered:
+                raise
+            # Where a node fails, redis-py closes connections that other tasks are about to write to.
+            raise RedisConnectionError("the connection was closed meanwhile") from error
         self._met.add(known.sha)
         return reply
+
+    async def _ready(self) -> Any:
+        """Return the client, which knows whom to ask."""
+        client = self._usable()
+        if self._clustered and not client.get_nodes():  # or what else begins meanwhile goes to any node
+            await client.initialize()
+        if self._primary is not None and self._primary.is_due(client):
+            with self._primary.asking(client):
+                await client.connection_pool.get_master_address()
+        return client
 
     async def scan(self, page: Scan) -> Scanned:
         """Read a page of the names of keys, after the namespace's check as `execute` does it."""
@@ -350,7 +334,7 @@ class AsyncStore:
         return await self._patiently(self._scan, page)
 
     async def _scan(self, page: Scan) -> Scanned:
-        client = self._usable()
+        client = await self._ready()
         page = scanning.begun(client, page)
         return scanning.scanned(page, await client.scan(**scanning.arguments_of(client, page), NEVER_DECODE=True))
 
@@ -359,9 +343,10 @@ class AsyncStore:
         return await self._patiently(self._subscribe, channels)
 
     async def _subscribe(self, channels: list[bytes]) -> Any:
-        client = self._usable()
+        client = await self._ready()
+        if not hasattr(client, "pubsub"):  # the async cluster client before redis-py 8
+            raise StoreUnsupported("a client without pubsub found, redis-py 8 or later wanted: events are heard by it")
         if self._clustered:  # the client knows by an answer only whether that node is still there
-            await client.initialize()  # no matter, if it was
             await client.execute_command("EXISTS", channels[0])
         pubsub = client.pubsub()
         async with AsyncExitStack() as on_failure:
@@ -412,38 +397,9 @@ def _rest(operation: Operation[Any]) -> tuple[Any, ...]:
     return len(operation.keys), *operation.keys, *operation.args
 
 
-def _patience(client: Any) -> float:
-    """Return how long to try again where a server fails: not at all where none takes its place."""
-    if isinstance(client, str):
-        fails_over = check_url(client).topology in (Topology.CLUSTER, Topology.SENTINEL)
-    else:
-        fails_over = connect.fails_over(client)
-    return PATIENCE if fails_over else 0.0
-
-
-def _may_pass(error: Exception) -> bool:
-    """Tell whether what was asked for may be granted in a moment, by another server or by this one.
-
-    Every operation may be asked for twice: the scripts answer a second time as they did, or find nothing left to do.
-    """
-    if isinstance(error, (AuthenticationError, MaxConnectionsError)):
-        return False
-    return isinstance(error, _FAILING_OVER) or _ELSEWHERE in str(error)
-
-
 def reply_options(client: Any) -> dict[str, bool]:
     """Return the options of a command whose reply is to stay bytes; a client that decodes none anyway needs none."""
     return {"NEVER_DECODE": True} if client.get_encoder().decode_responses else {}
-
-
-def translate(error: Exception) -> RedisessError:
-    """Say a client's exception in our words; it stays the cause."""
-    if isinstance(error, ResponseError) and re.match(r"unknown command .HELLO\b", str(error)):  # new in 6.0
-        return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
-    passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None or _ELSEWHERE in str(error)
-    if isinstance(error, ResponseError) and not passing:
-        return RedisessError(f"Redis refused what was asked of it: {error}")
-    return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {said_by(error)}")
 
 
 def payload_of(message: Any, encoder: Any) -> bytes | None:

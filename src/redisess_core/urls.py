@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import redis
+import redis.asyncio
 import redis.connection
 
 SCHEMES: Final = (
@@ -18,6 +20,7 @@ SCHEMES: Final = (
 _SCHEMES_SAID: Final = ", ".join(f"{scheme}://" for scheme in SCHEMES[:-1]) + f" or {SCHEMES[-1]}://"
 _LIKE_A_SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*")
 _UNKNOWN_OPTION: Final = re.compile(r"unexpected keyword argument ('\w+')")
+_SERVICE: Final = re.compile(r"[A-Za-z0-9._-]+")  # as sentinels take it
 _PORTS: Final = {"cluster": 6379, "sentinel": 26379}
 _LIKE: Final = {
     "": "redis://user:password@127.0.0.1:6379/0",
@@ -68,19 +71,30 @@ def _read_several(url: str, base: str, topology: Topology, rest: str) -> Locatio
     place, marked, query = rest.partition("?")
     authority, _, path = place.partition("/")
     credentials, at, hosts = authority.rpartition("@")
+    if "@" in credentials + path + query:  # of a password that is not encoded, or more than one
+        raise _wrong_place(topology)
     try:
         addresses = tuple(_address(host, _PORTS[topology.value]) for host in hosts.split(","))
     except ValueError:  # whose message shows what it took for a port
         raise _wrong_place(topology) from None
     service, _, database = path.partition("/") if topology is Topology.SENTINEL else ("", "", path)
-    if topology is Topology.SENTINEL and not service:
-        raise ValueError(f"a URL without the name of a service given, one like {_LIKE['sentinel']} wanted")
-    if topology is Topology.CLUSTER and database not in ("", "0"):
-        raise ValueError("a URL with a database given: a cluster has but 0, which need not be said")
+    if topology is Topology.SENTINEL and not _SERVICE.fullmatch(service):
+        raise ValueError(
+            "a URL without the name of a service, of letters, digits and .-_, given, "
+            f"one like {_LIKE['sentinel']} wanted"
+        )
     single = f"{base}://{credentials}{at}127.0.0.1:1/{database}{marked}{query}"
     options = _check_parts(single, topology)
-    for name in ("host", "port", *(["db"] if topology is Topology.CLUSTER else [])):
-        options.pop(name, None)
+    for name in ("host", "port"):
+        del options[name]
+    if topology is Topology.CLUSTER:
+        if options.pop("db", 0) != 0:
+            raise ValueError("a URL with a database given: a cluster has but 0, which need not be said")
+        unknown = options.keys() - inspect.signature(redis.asyncio.RedisCluster).parameters.keys()
+        if unknown:
+            raise ValueError(
+                f"a URL with an unknown or wrong option given: {min(unknown)!r} is none of a cluster's client"
+            )
     return Location(topology, url, addresses, service, options)
 
 
@@ -110,6 +124,8 @@ def _check_parts(url: str, topology: Topology = Topology.SERVER) -> dict[str, An
         unknown = _UNKNOWN_OPTION.search(str(error))
         said = f"{unknown[1]} is none that redis-py knows" if unknown else str(error)
         raise ValueError(f"a URL with an unknown or wrong option given: {said}") from None
+    if "retry" in options:  # no option that a URL could say
+        raise ValueError("a URL with the option 'retry' given: how often to try is not a URL's to say")
     if options.pop("connection_class", None) is redis.SSLConnection:
         options["ssl"] = True
     return options

@@ -90,9 +90,9 @@ class Comparison:
         for index in indexes:
             yield from self._index(shard, index)
 
-    def mend_users(self, shard: ShardKeys, users: list[bytes]) -> Steps[None]:
+    def mend_users(self, shard: ShardKeys, sets: list[bytes]) -> Steps[None]:
         """Do the same to users' sets."""
-        yield from self._all_of((shard.prefix, USER), [shard.user(user) for user in users])
+        yield from self._all_of((shard.prefix, USER), sets)
 
     def _index(self, shard: ShardKeys, index: bytes, user: bytes = b"") -> Steps[Counter[str]]:
         counts, cursor = Counter[str](), b""

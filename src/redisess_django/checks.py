@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from redisess_core.store import FAILURES
+from redisess_core.failures import FAILURES
 from redisess_core.web import CookiePolicy
 from redisess_django.conf import manager, option
 from redisess_django.middleware import SessionMiddleware

@@ -74,6 +74,13 @@ WRONG = {
     "a wrong database": ("redis+sentinel://one:1/main/x", "database"),
     "an unknown option": ("redis+cluster://one:1?nothing=1", "nothing"),
     "a wrong option": ("redis+sentinel://one:1/main?socket_timeout=soon", "socket_timeout"),
+    "a service that is none": (f"redis+sentinel://user:{QUOTED}/x@one:1/main", "host or port"),
+    "a password of each node": ("redis+cluster://a:s3cret@one:1,a:s3cret@two:2", "host or port"),
+    "a password with a question mark": ("redis+cluster://app:1234?s3cret@one:1", "host or port"),
+    "a service that is encoded": ("redis+sentinel://one:1/ma%20in", "name of a service"),
+    "a database as an option": ("redis+cluster://one:1?db=3", "a cluster has but 0"),
+    "an option of no cluster": ("redis+cluster://one:1?retry_on_timeout=true", "retry_on_timeout"),
+    "how often to try": ("redis+sentinel://one:1/main?retry=3", "retry"),
     "another scheme": ("unix+cluster://one:1", "begins with 'unix\\+cluster'"),
 }
 

@@ -38,6 +38,9 @@ local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local live, expired, ended = {}, {}, 0
 for i = 1, #found, 2 do -- all of them first: a slice is done as a whole or not at all
   live[i], expired[i] = load_live(session_key(found[i]))
+  if not live[i] then
+    reach(session_key(found[i]))
+  end
   reach_user((live[i] or expired[i] or { user = '' }).user)
 end
 for i = 1, #found, 2 do

@@ -48,9 +48,8 @@ end
 local ttl, deadline = tonumber(ARGV[4]) or meta.ttl, tonumber(ARGV[7])
 local changed = ttl ~= meta.ttl or (deadline and deadline ~= (meta.deadline or math.huge))
 if changed or ARGV[3] == 'touch' then
-  local was_immortal = meta.expires == math.huge
+  local was_immortal, old_mark = meta.expires == math.huge, meta.mark
   if changed then
-    redis.call('ZREM', expiry, id .. meta.mark .. meta.user)
     if ttl ~= meta.ttl then
       redis.call('HSET', key, 't', ARGV[4])
       meta.ttl = ttl
@@ -62,6 +61,9 @@ if changed or ARGV[3] == 'touch' then
   end
 -- @include touch
 -- @include enter
+  if meta.mark ~= old_mark then
+    redis.call('ZREM', expiry, id .. old_mark .. meta.user)
+  end
   if changed or missing > 0 or kept_until(meta) ~= was_kept_until then
     keep_all(id, meta)
   end

@@ -1,0 +1,57 @@
+"""What a client raises, in our words, and what of it may pass in a moment."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    ClusterError,
+    MaxConnectionsError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from redisess_core.errors import RedisessError, StoreUnavailable, StoreUnsupported
+from redisess_core.wording import said_by
+
+FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
+_PASSING: Final = re.compile(  # before 7.0, what a command in a script meets comes after words about the script
+    r"(?:Error running script .*: -)?"
+    r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
+)
+_ELSEWHERE: Final = "non local key in a cluster node"  # what a script meets that wants a key of a slot on the move
+_PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
+_FAILING_OVER: Final = (
+    *(RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError),
+    *(ClusterError, ClusterDownError, RedisClusterException, TryAgainError),
+)
+
+
+def translate(error: Exception) -> RedisessError:
+    """Say a client's exception in our words; it stays the cause."""
+    if isinstance(error, ResponseError) and re.match(r"unknown command .HELLO\b", str(error)):  # new in 6.0
+        return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
+    passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None or _ELSEWHERE in str(error)
+    if isinstance(error, ResponseError) and not passing:
+        return RedisessError(f"Redis refused what was asked of it: {error}")
+    return StoreUnavailable(f"Redis cannot be used now: {type(error).__name__}: {said_by(error)}")
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether what was asked for may be granted in a moment, by another server or by this one.
+
+    Every operation may be asked for twice, as it may have been done and only the answer lost: the scripts find what
+    they did and say so again, or, where they end or delete, find nothing left to do, and say that.
+    """
+    if isinstance(error, (AuthenticationError, MaxConnectionsError)):
+        return False
+    return isinstance(error, _FAILING_OVER) or _ELSEWHERE in str(error)
