@@ -160,7 +160,9 @@ def make_manager(
     with ExitStack() as ends:
 
         def make(url: str = patient(redis_url), **options: Any) -> Any:
-            options = {"namespace": namespace, "shards": default_shards, **options}
+            options.setdefault("namespace", namespace)
+            if default_shards is not None:
+                options.setdefault("shards", default_shards)
             return ends.enter_context(open_manager(colour, url, **options))
 
         yield make
