@@ -160,9 +160,9 @@ def make_manager(
     with ExitStack() as ends:
 
         def make(url: str = patient(redis_url), **options: Any) -> Any:
+            options.setdefault("namespace", namespace)
             if default_shards is not None:
                 options.setdefault("shards", default_shards)
-            options.setdefault("namespace", namespace)
             return ends.enter_context(open_manager(colour, url, **options))
 
         yield make
