@@ -735,6 +735,24 @@ def test_an_index_of_many_is_mended_by_slices(manager, clock, redis_client, name
     assert manager.count() == len(immortal)
 
 
+@pytest.mark.parametrize("hash_too", [False, True], ids=["live", "dead"])
+def test_a_user_of_whom_nothing_else_is_known_is_mended_by_one_look(
+    manager, clock, redis_client, namespace, wire, hash_too
+):
+    session, other = manager.create("ann"), manager.create("bob")
+    lost = ["activity", "expiry", "users", *([f"s:{session.session_id}"] if hash_too else [])]
+    redis_client.delete(*[f"{{{namespace}:0}}:{key}" for key in lost])
+    clock.advance(2)
+    assert manager.authenticate(other.token).valid
+    live = {other.session_id: "bob"} if hash_too else {session.session_id: "ann", other.session_id: "bob"}
+    assert manager.count_for_user("ann") == len(live) - 1
+    with wire() as seen:
+        assert manager.count_for_user("ann") == len(live) - 1
+    assert seen.names == ["EVALSHA"]
+    assert manager.count() == len(live)
+    assert set(manager.get_all_users()) == set(live.values())
+
+
 def test_kill_all_ends_those_too_whom_a_lost_index_no_longer_names(manager, redis_client, namespace):
     sessions = [manager.create(user) for user in ("ann", "bob", None)]
     redis_client.delete(f"{{{namespace}:0}}:activity")

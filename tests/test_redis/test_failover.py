@@ -33,9 +33,7 @@ def make(laboratory, colour, namespace):
     """Make managers of the laboratory by its URL."""
     laboratory.start_all()
     laboratory.until_whole()
-    return lambda **options: open_manager(
-        colour, laboratory.url, namespace=namespace, additional_fields=("role",), **options
-    )
+    return lambda: open_manager(colour, laboratory.url, namespace=namespace, additional_fields=("role",))
 
 
 @pytest.fixture
@@ -201,6 +199,17 @@ def test_many_threads_share_one_manager_through_a_failover(laboratory, manager):
         for each in using:
             each.result()
     assert manager.kill_all() == len(USERS)
+
+
+@pytest.mark.parametrize("laboratory", ["sentinels"], indirect=True)
+def test_a_former_primary_that_does_not_know_it_yet_is_left_at_once(laboratory, manager, make):
+    former = laboratory.primary()
+    manager.create("ada")
+    laboratory.fail_over()
+    with make() as other:
+        session = other.create("bob")
+        until(lambda: unless_away(lambda: manager.exists(session.session_id)), "it asks the new primary")
+    assert laboratory.role(former) == "master"  # sentinels tell it some ten seconds later
 
 
 AWAY = {

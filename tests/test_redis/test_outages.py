@@ -226,3 +226,23 @@ def test_what_was_answered_before_a_clean_restart_is_there_after_it(make_manager
                 now = None if found is None else dict(found.data)
                 assert now in (held if isinstance(held, list) else [held])
         assert_numbers_agree(manager)
+
+
+def test_what_asks_every_shard_of_a_paused_server_waits_for_one_answer_and_not_for_all(make_manager, server):
+    manager = make_manager(url=f"{server.url}?socket_timeout=0.5", shards=64)
+    manager.create("ada")
+    assert manager.count() == 1
+    ended = threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(StoreUnavailable):
+            manager.count()
+        ended.set()
+
+    server.pause()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    in_time = ended.wait(15)  # seconds; one timeout for each shard would be twice as many
+    server.resume()
+    asking.join()
+    assert in_time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import cycle
 
 import pytest
@@ -172,6 +172,50 @@ def test_a_slot_moves_under_its_sessions_and_nothing_is_lost_or_half_done(cluste
     assert manager.verify().drift == 0
     assert manager.kill_all() == len(set(story.live)) - len(story.unknown - story.dead) or story.unknown
     assert manager.count() == manager.count_users() == 0
+
+
+@contextmanager
+def on_the_move(cluster, namespace, *gone):
+    """Begin to move the namespace's slot; the keys of these names have gone already."""
+    prefix, slot = f"{{{namespace}:0}}:", key_slot(f"{{{namespace}:0}}".encode())
+    source = cluster.primary_of(prefix)
+    target = next(server for server in cluster.primaries() if server is not source)
+    cluster.ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+    cluster.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+    for name in gone:
+        cluster.ask(source, "MIGRATE", "127.0.0.1", target.port, prefix + name, 0, 5000)
+    yield
+    while keys := cluster.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 10):
+        cluster.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+    for server in (target, source):
+        cluster.ask(server, "CLUSTER", "SETSLOT", slot, "NODE", cluster.id_of(target))
+
+
+def test_a_slice_of_a_users_sessions_is_ended_as_a_whole_or_not_at_all(cluster, manager, namespace):
+    sessions = [manager.create("ada") for _ in range(3)]
+    with on_the_move(cluster, namespace, f"s:{sessions[-1].session_id}"), pytest.raises(StoreUnavailable):
+        manager.kill_user("ada")
+    unwrap(manager).store._patience = 2.0
+    assert manager.kill_user("ada") == 3
+
+
+@pytest.mark.parametrize("how", ["a longer ttl", "a touch up to the deadline"])
+def test_what_ends_the_only_session_of_a_shard_can_change_on_the_move(cluster, colour, namespace, clock, how):
+    """The entry in the index of expiries changes its name: the index must not be empty for a moment."""
+    options = {"shards": 1, "touch_interval": 0, "ttl": 100, "max_lifetime": 101, "clock": clock}
+    with open_manager(colour, cluster.url, namespace=namespace, **options) as manager:
+        session = manager.create("ada")
+        clock.advance(50)
+        with on_the_move(cluster, namespace):
+            if how == "a longer ttl":
+                session.ttl = 5000
+                session.write()
+            else:
+                assert manager.authenticate(session.token).valid
+        assert manager.verify().drift == 0
+        assert manager.count() == 1
+        clock.advance(51)
+        assert manager.count() == 0
 
 
 def test_a_session_can_be_killed_twice_and_is_gone_at_last(manager):
