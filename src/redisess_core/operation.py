@@ -48,7 +48,7 @@ class Page(Generic[T_co]):
 class Together:
     """A step of a plan: plans to run side by side; their results come back as a list.
 
-    *by_server*: one at a time on each server, as what they do there takes a while.
+    *by_server*: as many at a time as there are servers, as what they do there takes a while.
     """
 
     plans: Sequence[Any]

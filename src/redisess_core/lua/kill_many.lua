@@ -20,19 +20,24 @@
 -- @include end_session
 -- @include acting
 -- @include page
+-- @include sweep
 -- @include lost
 local index, user, reason = KEYS[4], ARGV[2], ARGV[3]
 local called, ttl = ARGV[4] ~= '' and ARGV[4] or now_text, tonumber(ARGV[7])
-local keep = {}
+local kept = {}
 for i = 9, #ARGV do
-  keep[ARGV[i]] = true
+  kept[ARGV[i]] = true
 end
 
 if acting_is_dead(KEYS[5]) then
   return { 'refused' }
 end
-if user == '' and ARGV[6] == '' and ARGV[8] == '' and is_lost(index) then
-  return { 'lost' }
+if user == '' and ARGV[6] == '' and ARGV[8] == '' then
+  if sweep(SLICE) == SLICE then
+    return { 'more', called, '', '', 0 }
+  elseif is_lost(index) then
+    return { 'lost' }
+  end
 end
 local found, next_score, next_id = page(index, '-inf', ARGV[5], ARGV[6], SLICE)
 local live, expired, ended = {}, {}, 0
@@ -51,7 +56,7 @@ for i = 1, #found, 2 do
   local id, meta = found[i], live[i]
   if not meta then
     clear_away(id, expired[i], user ~= '' and user or nil, ttl)
-  elseif not keep[id] and meta.created <= tonumber(called) then
+  elseif not kept[id] and meta.created <= tonumber(called) then
     end_session(id, meta, reason)
     ended = ended + 1
   end
