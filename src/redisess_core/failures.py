@@ -54,4 +54,13 @@ def may_pass(error: Exception) -> bool:
     """
     if isinstance(error, (AuthenticationError, MaxConnectionsError)):
         return False
-    return isinstance(error, _FAILING_OVER) or _ELSEWHERE in str(error)
+    said = str(error)
+    return isinstance(error, _FAILING_OVER) or _ELSEWHERE in said or "NOREPLICAS" in said or closed_meanwhile(error)
+
+
+def closed_meanwhile(error: Exception) -> bool:
+    """Tell whether redis-py wrote to a connection that it had closed, for another task, where a server failed."""
+    said = str(error)
+    return (isinstance(error, AttributeError) and "'NoneType' object has no attribute" in said) or (
+        isinstance(error, RuntimeError) and "the handler is closed" in said  # as uvloop says it
+    )

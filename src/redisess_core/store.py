@@ -9,14 +9,13 @@ import weakref
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from redisess_core import connect, scanning
 from redisess_core.errors import StoreUnavailable, StoreUnsupported
 from redisess_core.failover import BREATH, Primary, patience_with
-from redisess_core.failures import FAILURES, may_pass, translate
+from redisess_core.failures import FAILURES, closed_meanwhile, may_pass, translate
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
 from redisess_core.urls import Topology, check_url
 
@@ -296,7 +295,9 @@ class AsyncStore:
         while True:
             try:
                 return await ask(what)
-            except FAILURES as error:
+            except (*FAILURES, AttributeError, RuntimeError) as error:
+                if not isinstance(error, FAILURES) and not closed_meanwhile(error):
+                    raise
                 if not may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
                 await asyncio.sleep(BREATH)
@@ -309,11 +310,6 @@ class AsyncStore:
             if known.sha in self._met and operation is not self._first:
                 await self._check()
             reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
-        except AttributeError as error:
-            if not self._clustered:
-                raise
-            # Where a node fails, redis-py closes connections that other tasks are about to write to.
-            raise RedisConnectionError("the connection was closed meanwhile") from error
         self._met.add(known.sha)
         return reply
 
