@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from redisess_cli.namespace import Finding
 
+_SCHEMES: Final = "redis://, rediss://, unix://, redis+cluster://, redis+sentinel://"
 app = typer.Typer(
     help="Redis sessions that you can count, list and kill.",
     no_args_is_help=True,
@@ -43,7 +44,7 @@ def root(
 def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen, on 127.0.0.1; 0: any free one.")] = 8000,
     url: Annotated[
-        str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://; memory:// needs no Redis.")
+        str, typer.Option(help=f"Where sessions are kept: {_SCHEMES}; memory:// needs no Redis.")
     ] = "memory://",
 ) -> None:
     """Try redisess in your browser: a small web app, on this machine only."""
@@ -55,7 +56,7 @@ def demo(
 
 @app.command()
 def check(
-    url: Annotated[str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://.")],
+    url: Annotated[str, typer.Option(help=f"Where sessions are kept: {_SCHEMES}.")],
     namespace: Annotated[str, typer.Option(help="The prefix of the sessions' keys.")] = "sessions",
 ) -> None:
     """Look at a Redis server and at a namespace in it; no live session is changed."""
@@ -67,7 +68,7 @@ def check(
 
 @app.command()
 def verify(
-    url: Annotated[str, typer.Option(help="Where sessions are kept: redis://, rediss://, unix://.")],
+    url: Annotated[str, typer.Option(help=f"Where sessions are kept: {_SCHEMES}.")],
     namespace: Annotated[str, typer.Option(help="The prefix of the sessions' keys.")] = "sessions",
     *,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what differs.")] = False,

@@ -10,6 +10,7 @@ from redis.exceptions import (
     ClusterDownError,
     ClusterError,
     MaxConnectionsError,
+    MovedError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
@@ -40,6 +41,8 @@ def translate(error: Exception) -> RedisessError:
     """Say a client's exception in our words; it stays the cause."""
     if isinstance(error, ResponseError) and re.match(r"unknown command .HELLO\b", str(error)):  # new in 6.0
         return StoreUnsupported(f"Redis 6.2 or later wanted, one found that answers: {error}")
+    if isinstance(error, MovedError):
+        return RedisessError("Redis is a node of a cluster: a redis+cluster:// URL or a client of the cluster wanted")
     passing = isinstance(error, _PASSING_ERRORS) or _PASSING.match(str(error)) is not None or _ELSEWHERE in str(error)
     if isinstance(error, ResponseError) and not passing:
         return RedisessError(f"Redis refused what was asked of it: {error}")

@@ -363,7 +363,9 @@ class AsyncStore:
             message = await pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
             return None
-        except FAILURES as error:
+        except (*FAILURES, AttributeError, RuntimeError) as error:
+            if not isinstance(error, FAILURES) and not closed_meanwhile(error):
+                raise
             raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 

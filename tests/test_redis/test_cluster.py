@@ -8,7 +8,7 @@ import pytest
 from every_operation import OPERATIONS, new_session
 from redis.crc import key_slot
 
-from redisess_core import StoreUnavailable
+from redisess_core import RedisessError, StoreUnavailable
 from redisess_core.config import CLUSTER_SHARDS
 from support.both import open_manager
 from support.laboratory import Cluster
@@ -161,3 +161,13 @@ def test_a_cluster_that_is_away_is_unavailable(colour, made_with):
             cluster.servers[0].stop()
             with pytest.raises(StoreUnavailable):
                 manager.authenticate(session.token)
+
+
+def test_a_node_asked_as_if_it_was_alone_is_told_of_in_words(cluster, colour, namespace):
+    record = f"{{{namespace}}}:layout"
+    other = next(server for server in cluster.primaries() if server is not cluster.primary_of(record))
+    with (
+        open_manager(colour, other.url, namespace=namespace) as manager,
+        pytest.raises(RedisessError, match=r"redis\+cluster://"),
+    ):
+        manager.count()

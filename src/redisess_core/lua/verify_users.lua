@@ -3,7 +3,7 @@
 -- ARGV 1 clock, 2 'repair', 'enter' or ''
 -- Reply: 'page', then numbers as in drift.lua, 1 if the users' index goes early, then which of the sets have too many
 --        entries to be read here; or 'more': more had expired than a slice, call again
--- Cost: O(entries * log sessions), of at most a hundred, and O(log sessions) for each session that had expired
+-- Cost: O(entries * log sessions), of at most fifty, and O(log sessions) for each session that had expired
 -- @include slice
 -- @include now
 -- @include shard
@@ -25,7 +25,7 @@ local swept, more_expired = sweep_dead()
 if more_expired then
   return { 'more' }
 end
-local left, long, latest = 100 - swept, {}, 0
+local left, long, latest = 50 - swept, {}, 0
 for i = 4, #KEYS do
   local key = KEYS[i]
   local user, size, ends = string.sub(key, #prefix + 3), redis.call('ZCARD', key), 0

@@ -44,7 +44,11 @@ WEB_OPTIONS: Final = (
     Option("clear_site_data", False, "send Clear-Site-Data with a sign-out"),
 )
 STORE_OPTIONS: Final = (
-    Option("url", "redis://localhost:6379/0", "where Redis is: redis://, rediss://, unix:// or memory://"),
+    Option(
+        "url",
+        "redis://localhost:6379/0",
+        "where Redis is: redis://, rediss://, unix://, redis+cluster://, redis+sentinel:// or memory://",
+    ),
     Option("client", None, "a client of redis-py, instead of the URL"),
 )
 OPTIONS: Final = (*STORE_OPTIONS, *MANAGER_OPTIONS, *WEB_OPTIONS)
