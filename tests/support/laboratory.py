@@ -136,8 +136,8 @@ class Cluster(Laboratory):
         slot = key_slot(key.encode() if isinstance(key, str) else key)
         return until(lambda: self._owner(slot), f"slot {slot} is served")
 
-    def _owner(self, slot: int) -> Server | None:
-        for start, end, owner, *_ in self.ask(self._speaker(), "CLUSTER", "SLOTS"):
+    def _owner(self, slot: int, speaker: Server | None = None) -> Server | None:
+        for start, end, owner, *_ in self.ask(speaker or self._speaker(), "CLUSTER", "SLOTS"):
             if int(start) <= slot <= int(end):
                 return next(server for server in self.servers if server.port == int(owner[1]))
         return None
@@ -223,6 +223,10 @@ class Cluster(Laboratory):
             between()
         for server in (to, source, *(other for other in self.primaries() if other not in (to, source))):
             self.ask(server, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        until(lambda: self._owners(slot) == {to}, f"all primaries know that slot {slot} is of {to}")
+
+    def _owners(self, slot: int) -> set[Server | None]:
+        return {self._owner(slot, primary) for primary in self.primaries()}
 
 
 class SentinelServer(Server):
