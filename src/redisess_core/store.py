@@ -109,7 +109,7 @@ class Store:
     def _pipelined(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Return the replies; an exception in place of one that there is none of."""
         try:
-            with self._usable().pipeline(transaction=False) as pipeline:
+            with self._ready().pipeline(transaction=False) as pipeline:
                 for operation in operations:
                     pipeline.execute_command("EVALSHA", operation.script.sha, *_rest(operation), **self._options)
                 replies: list[Any] = pipeline.execute(raise_on_error=False)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import redis
     from anyio.abc import BlockingPortal
 
+pytestmark = pytest.mark.long
+
 USERS = ["ann", "bob", "{c}:ünï"]
 KEYS = ["k", "l", "m:d:x"]
 FIELDS = ["name", "level"]

@@ -11,6 +11,8 @@ import pytest
 from redisess_core import SessionManager
 from support.example import SECONDS, running
 
+pytestmark = pytest.mark.long
+
 PASSWORDS = {"ada": "engine", "grace": "nanosecond", "admin": "compiler"}
 
 

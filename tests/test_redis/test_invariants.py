@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from support.wire import Command
 
-pytestmark = pytest.mark.one_shard
+pytestmark = [pytest.mark.one_shard, pytest.mark.long]
 MANY = 3000
 MOST_READ, MOST_REMOVED = 1000, 100
 FORBIDDEN = {"KEYS", "SCAN", "SORT", "SMEMBERS", "HSCAN", "FLUSHDB", "FLUSHALL", "ZRANGEBYLEX", "ZREMRANGEBYSCORE"}
