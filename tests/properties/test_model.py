@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import redis
     from anyio.abc import BlockingPortal
 
-pytestmark = pytest.mark.long
-
 USERS = ["ann", "bob", "{c}:ünï"]
 KEYS = ["k", "l", "m:d:x"]
 FIELDS = ["name", "level"]
@@ -261,12 +259,14 @@ def tell(place: Place, examples: int, steps: int, **options: Any) -> None:
     run_state_machine_as_test(lambda: Stories(place), settings=checks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shards", [1, 4])
 def test_both_managers_do_as_the_model_says(redis_server, shards):
     with real_place(redis_server, shards) as place:
         tell(place, 30, 40, derandomize=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shards", [1, 4])
 def test_the_embedded_server_does_as_the_model_says(shards):
     with memory_place(shards) as place:
