@@ -42,9 +42,7 @@ def connect(location: Location) -> Any:
         case Topology.CLUSTER:
             cluster: Any = redis.cluster  # untyped in parts
             nodes = [cluster.ClusterNode(*address) for address in location.addresses]
-            return cluster.RedisCluster(
-                startup_nodes=nodes, **options, retry=Retry(NoBackoff(), 0)
-            )  # the store tries again
+            return cluster.RedisCluster(startup_nodes=nodes, **options, retry=Retry(*_ONCE))
         case Topology.SENTINEL:
             sentinels: Any = redis.sentinel.Sentinel
             options["retry"] = Retry(*_ONCE)

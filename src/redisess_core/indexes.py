@@ -16,11 +16,12 @@ from redisess_core.operation import (
     Plan,
     Steps,
     Together,
+    as_steps,
 )
 from redisess_core.plans import SessionPlans, refuse_dead
 from redisess_core.scripts import script
 from redisess_core.session_state import SessionState
-from redisess_core.steps import More, as_steps, summed, until_done
+from redisess_core.steps import More, summed, until_done
 from redisess_core.tokens import RANDOM_PART
 from redisess_core.verify import Comparison
 

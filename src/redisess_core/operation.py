@@ -223,7 +223,7 @@ class Blocking(Runner):
 
     def _run_together(self, plans: Sequence[Plan[Any]], *, by_server: bool) -> list[Any]:
         """Run plans side by side: what some of them wait for goes to Redis in one pipeline, round by round."""
-        lanes = [_Steps(_as_steps(plan)) for plan in plans]
+        lanes = [_Steps(as_steps(plan)) for plan in plans]
         at_once = self._store.servers() if by_server else _PIPELINE
         took = 0.0
         while waiting := list(islice((lane for lane in lanes if not lane.done), at_once)):
@@ -357,7 +357,8 @@ class _Steps(Generic[T]):
             self.done, self.result = True, stop.value
 
 
-def _as_steps(plan: Plan[T]) -> Steps[T]:
+def as_steps(plan: Plan[T]) -> Steps[T]:
+    """Take a plan as steps of another, be it one operation or several."""
     if isinstance(plan, Operation):
         result: T = yield plan
         return result

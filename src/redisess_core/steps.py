@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from redisess_core.operation import PAUSE, Operation, Plan, Steps, Together
+from redisess_core.operation import PAUSE, Operation, Steps, Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,14 +14,6 @@ T = TypeVar("T")
 
 class More(Exception):  # noqa: N818  no error: the script did a slice, and has to be called again
     """The script did a slice, and has to be called again."""
-
-
-def as_steps(planned: Plan[T]) -> Steps[T]:
-    """Take a plan as steps of another, be it one operation or several."""
-    if isinstance(planned, Operation):
-        result: T = yield planned
-        return result
-    return (yield from planned)
 
 
 def nothing(result: T) -> Steps[T]:

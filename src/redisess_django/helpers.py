@@ -9,7 +9,7 @@ from django.contrib.sessions.backends.base import UpdateError
 
 from redisess_core import SessionGone
 from redisess_core.config import check_handle
-from redisess_core.steps import as_steps
+from redisess_core.operation import as_steps
 from redisess_django.conf import async_manager, manager
 from redisess_django.required import ahas_user, has_user
 from redisess_django.sessions import SessionStore

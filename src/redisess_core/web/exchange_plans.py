@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from redisess_core.errors import SessionDataTooLarge, SessionGone, SessionLimitReached
 from redisess_core.events import EventKind, EventReason
+from redisess_core.operation import as_steps
 from redisess_core.plans import client_changes
-from redisess_core.steps import as_steps
 from redisess_core.web.outcome import CookieChange, Happening, Outcome
 from redisess_core.web.request_session import RequestSessionMethods
 from redisess_core.web.transport import Found, Source

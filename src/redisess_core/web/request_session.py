@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from redisess_core.config import check_handle
-from redisess_core.operation import Awaiting, Blocking, Steps, operation
-from redisess_core.steps import as_steps
+from redisess_core.operation import Awaiting, Blocking, Steps, as_steps, operation
 from redisess_core.web.request_state import RequestSessionState
 
 
