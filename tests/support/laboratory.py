@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SLOTS = 16384
 PATIENCE = 60.0  # seconds for processes to agree
 NODE_TIMEOUT = 1000  # milliseconds after which a node is taken for dead
+GIVEN_UP = 10.0  # seconds after which servers on a busy machine have done a failover, or have given it up
 SERVICE = "main"
 DURABLE = (
     *("--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
@@ -84,6 +85,21 @@ class Laboratory:
         said = self.ask(replica, "INFO", "replication")
         linked = said.get("master_link_status") == "up" and said["master_port"] == primary.port
         return linked and int(said["slave_repl_offset"]) >= int(written)
+
+    def _hand_over(self, ask: Callable[[], object], done: Callable[[], bool], what: str) -> None:
+        """Ask for a failover, and ask again: who does it gives up when the others are slow to follow."""
+        asked_at = float("-inf")
+
+        def taken_over() -> bool:
+            nonlocal asked_at
+            if done():
+                return True
+            if time.monotonic() - asked_at > GIVEN_UP:
+                ask()
+                asked_at = time.monotonic()
+            return False
+
+        until(taken_over, what)
 
     def start_all(self) -> None:
         """Start again what was killed."""
@@ -179,16 +195,12 @@ class Cluster(Laboratory):
 
     def fail_over(self, primary: Server) -> Server:
         """Hand *primary*'s slots to its replica, as an administrator does; gives the new primary."""
-        replica, asked_at = self.replica_of(primary), 0.0
-
-        def taken_over() -> bool:
-            nonlocal asked_at
-            if time.monotonic() - asked_at > 6:  # after 5 a replica gives up that the others did not vote for
-                self.ask(replica, "CLUSTER", "FAILOVER")
-                asked_at = time.monotonic()
-            return self.role(replica) == "master"
-
-        until(taken_over, f"{replica} takes over")
+        replica = self.replica_of(primary)
+        self._hand_over(
+            lambda: self.ask(replica, "CLUSTER", "FAILOVER"),
+            lambda: self.role(replica) == "master",
+            f"{replica} takes over",
+        )
         return replica
 
     def kill_primary(self, primary: Server) -> Server:
@@ -317,8 +329,11 @@ class Pair(Laboratory):
     def fail_over(self) -> Server:
         """Make the replica the primary, as an administrator does; gives it."""
         replica = self.replica()
-        until(lambda: self.ask(self.sentinels[0], "SENTINEL", "FAILOVER", SERVICE), "a sentinel begins a failover")
-        until(lambda: self._named() is replica, f"{replica} takes over")
+        self._hand_over(
+            lambda: self.ask(self.sentinels[0], "SENTINEL", "FAILOVER", SERVICE),
+            lambda: self._named() is replica,
+            f"{replica} takes over",
+        )
         return replica
 
     def kill_primary(self) -> Server:

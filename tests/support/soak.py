@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ def seed() -> int:
 def processes(laboratory: Laboratory, seconds: float, **told: Any) -> Iterator[list[dict[str, Any]]]:
     """Run four processes during the block; at its end the list has their journals' lines, in order of time."""
     lines: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
         running: list[subprocess.Popen[str]] = []
         for number, colour in enumerate(("blocking", "async", "blocking", "async")):
             arguments = {
@@ -58,15 +58,11 @@ def processes(laboratory: Laboratory, seconds: float, **told: Any) -> Iterator[l
                 "journal": str(Path(folder, f"{number}.jsonl")),
             }
             command = [sys.executable, "-m", "support.soak_worker", json.dumps(arguments)]
-            running.append(subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True))
-        try:
-            yield lines
-            said = [process.communicate(timeout=seconds + 90)[1] for process in running]
-        finally:
-            for process in running:
-                if process.poll() is None:
-                    process.kill()
-                    process.communicate()
+            process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
+            running.append(ends.enter_context(process))
+            ends.callback(process.kill)
+        yield lines
+        said = [process.communicate(timeout=seconds + 90)[1] for process in running]
         assert [process.returncode for process in running] == [0] * 4, "\n".join(said)
         for number in range(4):
             with Path(folder, f"{number}.jsonl").open() as journal:
