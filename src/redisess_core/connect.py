@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import redis
 import redis.asyncio
@@ -16,6 +16,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from redisess_core.single_flight import AsyncSingleFlight, SingleFlight
 from redisess_core.urls import Location, Topology, check_url
 
 BlockingClient = redis.Redis | redis.RedisCluster
@@ -42,7 +43,7 @@ def connect(location: Location) -> Any:
         case Topology.CLUSTER:
             cluster: Any = redis.cluster  # untyped in parts
             nodes = [cluster.ClusterNode(*address) for address in location.addresses]
-            return cluster.RedisCluster(startup_nodes=nodes, **options, retry=Retry(*_ONCE))
+            return _searching_once(cluster.RedisCluster(startup_nodes=nodes, **options, retry=Retry(*_ONCE)))
         case Topology.SENTINEL:
             sentinels: Any = redis.sentinel.Sentinel
             options["retry"] = Retry(*_ONCE)
@@ -63,16 +64,40 @@ def connect_async(location: Location) -> Any:
             return redis.asyncio.Redis.from_pool(waiting.from_url(location.url, **options, timeout=_PATIENCE))
         case Topology.CLUSTER:
             nodes = [redis.asyncio.cluster.ClusterNode(*address) for address in location.addresses]
-            cluster: Any = redis.asyncio.RedisCluster
             options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(*_ONCE)}
             # By default each fifth slot that has moved would close the connections of all tasks.
-            return cluster(startup_nodes=nodes, **options, reinitialize_steps=0)
+            return _AsyncCluster(startup_nodes=nodes, **options, reinitialize_steps=0)
         case Topology.SENTINEL:
             sentinels: Any = redis.asyncio.sentinel.Sentinel
             options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options, "retry": AsyncRetry(*_ONCE)}
             return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
                 location.service, connection_pool_class=_WaitingSentinelPool, **options
             )
+
+
+def _searching_once(client: Any) -> Any:
+    """Let threads that lost a cluster look for its nodes together: redis-py has each do it in its turn, in vain."""
+    nodes, flight = client.nodes_manager, SingleFlight()
+    search = nodes.initialize
+
+    def searched(*which: Any, **how: Any) -> None:
+        flight.attempt(functools.partial(search, *which, **how))
+
+    nodes.initialize = searched
+    return client
+
+
+class _AsyncCluster(redis.asyncio.RedisCluster):
+    """A cluster whose nodes tasks that lost it look for together: redis-py has each do it in its turn, in vain."""
+
+    def __init__(self, **options: Any) -> None:
+        self._flight = AsyncSingleFlight()
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
+
+    async def initialize(self, *which: Any, **how: Any) -> Self:
+        """Look for the nodes, if they are not known."""
+        await self._flight.attempt(functools.partial(super().initialize, *which, **how))
+        return self
 
 
 class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):

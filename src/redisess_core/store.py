@@ -17,6 +17,7 @@ from redisess_core.errors import StoreUnavailable, StoreUnsupported
 from redisess_core.failover import BREATH, Primary, patience_with
 from redisess_core.failures import FAILURES, closed_meanwhile, may_pass, translate
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
+from redisess_core.single_flight import SingleFlight
 from redisess_core.urls import Topology, check_url
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Store:
         self.owned = isinstance(client, str)
         self._location = check_url(client) if isinstance(client, str) else None
         self._client: Any = None if isinstance(client, str) else client  # untyped in parts
-        self._connecting = threading.Lock()
+        self._connecting = SingleFlight()
         topology = connect.topology_of(client)
         self._patience = patience_with(topology)
         self._primary = Primary() if topology is Topology.SENTINEL else None
@@ -60,7 +61,9 @@ class Store:
             raise translate(error) from error
 
     def _usable(self) -> Any:
-        return self._client if self._client is not None else self._connect()
+        if self._client is None:
+            self._connecting.attempt(self._connect)
+        return self._client
 
     def servers(self) -> int:
         """Return on how many servers the shards are, as far as the client knows."""
@@ -68,13 +71,11 @@ class Store:
             self._check()
         return connect.primaries_of(self.client)
 
-    def _connect(self) -> Any:
-        with self._connecting:
-            if self._client is None and self._location is not None:
-                client = connect.connect(self._location)
-                self._options = reply_options(client)  # first: others take the client as soon as it is there
-                self._client = client
-        return self._client
+    def _connect(self) -> None:
+        if self._client is None and self._location is not None:
+            client = connect.connect(self._location)
+            self._options = reply_options(client)  # first: others take the client as soon as it is there
+            self._client = client
 
     def execute(self, operation: Operation[T]) -> T:
         """Run *operation*, and before it, once a process, the namespace's check."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+import redis.asyncio.cluster
+import redis.cluster
 from every_operation import OPERATIONS, new_session
 from redis.crc import key_slot
 
@@ -164,6 +167,39 @@ def test_a_cluster_that_is_away_is_unavailable(colour, made_with):
             cluster.servers[0].stop()
             with pytest.raises(StoreUnavailable):
                 manager.authenticate(session.token)
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """What redis-py's clients look for the nodes of a cluster with, once for each search."""
+    begun = []
+    for module in (redis.cluster, redis.asyncio.cluster):
+        search = module.NodesManager.initialize
+
+        def searched(self, *which, search=search, **how):
+            begun.append(self)
+            return search(self, *which, **how)
+
+        monkeypatch.setattr(module.NodesManager, "initialize", searched)
+    return begun
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_cluster_that_stands_still_is_looked_for_once_by_all_that_ask_at_once(colour, known, searches):
+    with Cluster(2, 0) as cluster, open_manager(colour, f"{cluster.url}?socket_timeout=0.5", shards=4) as manager:
+        token = manager.create("ada").token if known else None
+        searches.clear()
+        for server in cluster.servers:
+            server.pause()
+        with ThreadPoolExecutor(16) as pool:
+            asked = [
+                pool.submit(manager.authenticate, token) if known else pool.submit(manager.count) for _ in "x" * 16
+            ]
+            assert {type(one.exception()) for one in asked} == {StoreUnavailable}
+        assert len(searches) < 16 / 2  # each by itself would be 16 at least
+        for server in cluster.servers:
+            server.resume()
+        assert manager.count() == known
 
 
 def test_a_node_asked_as_if_it_was_alone_is_told_of_in_words(cluster, colour, namespace):
