@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -126,6 +127,9 @@ def _check_parts(url: str, topology: Topology = Topology.SERVER) -> dict[str, An
         raise ValueError(f"a URL with an unknown or wrong option given: {said}") from None
     if "retry" in options:  # no option that a URL could say
         raise ValueError("a URL with the option 'retry' given: how often to try is not a URL's to say")
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        if not 0 < options.get(name, 1) < math.inf:
+            raise ValueError(f"a URL with {name}={options[name]:g} given, a positive number of seconds wanted")
     if options.pop("connection_class", None) is redis.SSLConnection:
         options["ssl"] = True
     return options

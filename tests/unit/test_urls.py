@@ -36,6 +36,14 @@ def test_user_password_and_options_are_those_of_every_connection(scheme):
     assert options.get("ssl", False) == scheme.startswith("rediss")
 
 
+@pytest.mark.parametrize("place", ["redis://one:1/0", "redis+cluster://one:1", "redis+sentinel://one:1/main"])
+@pytest.mark.parametrize("name", ["socket_timeout", "socket_connect_timeout"])
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_timeout_that_is_none_is_refused_at_once(place, name, seconds):
+    with pytest.raises(ValueError, match=f"{name}={seconds} given, a positive number of seconds wanted"):
+        SessionManager(f"{place}?{name}={seconds}")
+
+
 @pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])
 @pytest.mark.parametrize(
     ("url", "shards"), [("redis+cluster://nowhere.invalid:1", 64), ("redis+sentinel://nowhere.invalid:1/main", 1)]
