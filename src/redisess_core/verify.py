@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEYS_PAGE: Final = 500  # names of keys that the server looks at for one SCAN
 SESSIONS_PAGE: Final = 25  # sessions that one script compares
-USERS_PAGE: Final = 12  # users' sets that one script compares, where they are short
+USERS_PAGE: Final = 8  # users' sets that one script compares, where they are short
 ENTRIES_PAGE: Final = 50  # entries of one index that one script compares
 _SIZES: Final = {SESSION: SESSIONS_PAGE, USER: USERS_PAGE}
 _COUNTED: Final = ("sessions", "users", "missing", "stray", "misplaced", "early", "never")  # as report() in drift.lua
