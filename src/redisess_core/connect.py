@@ -14,6 +14,7 @@ import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from redisess_core.single_flight import AsyncSingleFlight, SingleFlight
@@ -109,9 +110,11 @@ class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.
         redis-py closes those that are idle when it hears of another primary, and of a blocking pool those in use, too.
         """
         primary = cast("Any", self).master_address  # untyped in parts
-        if (connection.host, connection.port) != primary:
-            await connection.disconnect()
-        await super().release(connection)
+        try:
+            if (connection.host, connection.port) != primary:
+                await connection.disconnect()
+        finally:  # cancelled or not, or it would count as in use for good
+            await super().release(connection)
 
 
 def _of_sentinels(options: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +154,16 @@ def sentinels_of(client: Any) -> list[Any]:
     """Return the clients of the sentinels that *client*, one made here, asks for the primary."""
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return list(manager.sentinels) if manager is not None else []
+
+
+def on_one_server(client: Any, key: bytes, other: bytes) -> bool:
+    """Tell whether both keys are on the same server, as far as *client* knows."""
+    if not is_cluster(client):
+        return True
+    try:
+        return bool(client.get_node_from_key(key) == client.get_node_from_key(other))
+    except RedisClusterException:  # a slot that nobody serves
+        return False
 
 
 def primaries_of(client: Any) -> int:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 2.0  # seconds for another server to take the place of one that fails, or for a slot to move
 BREATH: Final = 0.05  # seconds between two tries
-ASK_AGAIN: Final = 1.0  # seconds after which sentinels are asked for the primary once more
+ASK_AGAIN: Final = 1.0  # seconds after which sentinels are asked for the primary once more; after one failed ask, too
+MOST_SELDOM: Final = 8  # times as long, after four that failed
 
 
 def patience_with(topology: Topology) -> float:
@@ -32,6 +33,7 @@ class Primary:
 
     def __init__(self) -> None:
         self._due: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+        self._failed = 0  # times, one after the other
 
     def is_due(self, client: Any) -> bool:
         """Tell whether it is time."""
@@ -39,9 +41,12 @@ class Primary:
 
     @contextmanager
     def asking(self, client: Any) -> Generator[None]:
-        """Ask; while nobody answers, the primary that is known serves on, and asking is not worth the wait."""
+        """Ask; while nobody answers, the primary that is known serves on, and asking is ever less worth the wait."""
         self._due[client] = time.monotonic() + ASK_AGAIN
         try:
             yield
         except FAILURES:
-            self._due[client] = time.monotonic() + 10 * ASK_AGAIN
+            self._failed += 1
+            self._due[client] = time.monotonic() + ASK_AGAIN * min(2 ** (self._failed - 1), MOST_SELDOM)
+        else:
+            self._failed = 0

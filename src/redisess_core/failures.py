@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import (
     AuthenticationError,
@@ -23,6 +24,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from redisess_core.errors import RedisessError, StoreUnavailable, StoreUnsupported
 from redisess_core.wording import said_by
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 FAILURES: Final = (RedisError, RedisClusterException, OSError)  # the second, no RedisError, is a cluster that is away
 _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets comes after words about the script
@@ -59,6 +63,22 @@ def may_pass(error: Exception) -> bool:
         return False
     said = str(error)
     return isinstance(error, _FAILING_OVER) or _ELSEWHERE in said or "NOREPLICAS" in said or closed_meanwhile(error)
+
+
+def is_failure(error: Exception) -> bool:
+    """Tell whether it is the client's, not the program's own."""
+    return isinstance(error, FAILURES) or closed_meanwhile(error)
+
+
+@contextmanager
+def in_our_words() -> Generator[None]:
+    """Raise what a client raises in our words."""
+    try:
+        yield
+    except Exception as error:
+        if not is_failure(error):
+            raise
+        raise translate(error) from error
 
 
 def closed_meanwhile(error: Exception) -> bool:

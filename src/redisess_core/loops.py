@@ -47,6 +47,8 @@ class LoopClient:
         try:
             yield
         finally:
+            if hasattr(self.client, "nodes_manager"):
+                self.client._initialize = False  # or it closes nothing, after a failure that had it look for the nodes
             for client in (self.client, *sentinels_of(self.client)):
                 await client.aclose()
 

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redisess_core import connect, scanning
 from redisess_core.errors import StoreUnavailable, StoreUnsupported
 from redisess_core.failover import BREATH, Primary, patience_with
-from redisess_core.failures import FAILURES, closed_meanwhile, may_pass, translate
+from redisess_core.failures import FAILURES, in_our_words, is_failure, may_pass, translate
 from redisess_core.loops import LoopClient, in_its_own_loop, running_loop
 from redisess_core.single_flight import SingleFlight
 from redisess_core.urls import Topology, check_url
@@ -55,10 +55,8 @@ class Store:
     @property
     def client(self) -> Any:
         """The client that was handed in, or made from the URL: a cluster's when it is first wanted, as it asks then."""
-        try:
+        with in_our_words():
             return self._usable()
-        except FAILURES as error:
-            raise translate(error) from error
 
     def _usable(self) -> Any:
         if self._client is None:
@@ -154,7 +152,7 @@ class Store:
         try:
             reply = client.execute_command("EVALSHA", known.sha, *rest, **self._options)
         except NoScriptError:
-            if known.sha in self._met and operation is not self._first:
+            if known.sha in self._met and _wants_check(client, operation, self._first):
                 self._check()
             reply = client.execute_command("EVAL", known.source, *rest, **self._options)
         self._met.add(known.sha)
@@ -184,7 +182,7 @@ class Store:
         return self._patiently(self._subscribe, channels)
 
     def _subscribe(self, channels: list[bytes]) -> Any:
-        client = self._usable()
+        client = self._ready()
         if connect.is_cluster(client):  # which knows by an answer only whether that node is still there
             client.execute_command("EXISTS", channels[0])
         pubsub = client.pubsub()
@@ -203,11 +201,10 @@ class Store:
     def next_message(self, pubsub: Any, timeout: float) -> bytes | None:
         """Return the next message's payload; None if none comes in time, `RENEWED` if some may have been lost."""
         try:
-            message = pubsub.get_message(timeout=timeout)
+            with in_our_words():
+                message = pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
             return None
-        except FAILURES as error:
-            raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
     def close(self) -> None:
@@ -296,8 +293,8 @@ class AsyncStore:
         while True:
             try:
                 return await ask(what)
-            except (*FAILURES, AttributeError, RuntimeError) as error:
-                if not isinstance(error, FAILURES) and not closed_meanwhile(error):
+            except Exception as error:
+                if not is_failure(error):
                     raise
                 if not may_pass(error) or time.monotonic() >= until:
                     raise translate(error) from error
@@ -308,7 +305,7 @@ class AsyncStore:
         try:
             reply = await client.execute_command("EVALSHA", known.sha, *rest, NEVER_DECODE=True)
         except NoScriptError:
-            if known.sha in self._met and operation is not self._first:
+            if known.sha in self._met and _wants_check(client, operation, self._first):
                 await self._check()
             reply = await client.execute_command("EVAL", known.source, *rest, NEVER_DECODE=True)
         self._met.add(known.sha)
@@ -361,21 +358,16 @@ class AsyncStore:
     async def next_message(self, pubsub: Any, timeout: float) -> bytes | None:  # noqa: ASYNC109  redis-py's own timeout
         """Return the next message's payload; None if none comes in time, `RENEWED` if some may have been lost."""
         try:
-            message = await pubsub.get_message(timeout=timeout)
+            with in_our_words():
+                message = await pubsub.get_message(timeout=timeout)
         except UnicodeDecodeError:  # not ours
             return None
-        except (*FAILURES, AttributeError, RuntimeError) as error:
-            if not isinstance(error, FAILURES) and not closed_meanwhile(error):
-                raise
-            raise translate(error) from error
         return payload_of(message, pubsub.encoder)
 
     async def ping(self, pubsub: Any) -> None:
         """Ask the server for a word on a subscription."""
-        try:
+        with in_our_words():
             await pubsub.ping()
-        except FAILURES as error:
-            raise translate(error) from error
 
     async def aclose(self) -> None:
         """End what listens, and close the clients that were made here, those of other loops in these."""
@@ -390,6 +382,11 @@ class AsyncStore:
                 asyncio.run_coroutine_threadsafe(known.aclose(), loop)
             else:
                 known.abandon()
+
+
+def _wants_check(client: Any, operation: Operation[Any], first: Operation[None]) -> bool:
+    """Tell whether a server that lost its scripts may have lost the record of the namespace with them."""
+    return operation is not first and connect.on_one_server(client, operation.keys[0], first.keys[0])
 
 
 def _rest(operation: Operation[Any]) -> tuple[Any, ...]:

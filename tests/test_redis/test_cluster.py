@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from redisess_core import RedisessError, StoreUnavailable
 from redisess_core.config import CLUSTER_SHARDS
 from support.both import open_manager
-from support.laboratory import Cluster
+from support.laboratory import Cluster, until
 
 pytestmark = pytest.mark.cluster
 
@@ -200,6 +200,26 @@ def test_a_cluster_that_stands_still_is_looked_for_once_by_all_that_ask_at_once(
         for server in cluster.servers:
             server.resume()
         assert manager.count() == known
+
+
+def test_the_others_go_on_where_the_node_of_the_namespaces_record_is_dead(colour, namespace):
+    with (
+        Cluster(3, 0, "--cluster-require-full-coverage", "no") as cluster,
+        open_manager(colour, cluster.url, namespace=namespace) as manager,
+    ):
+        recorder = cluster.primary_of(f"{{{namespace}}}:layout")
+        one, other = (server for server in cluster.servers if server is not recorder)
+        held = {}
+        while held.keys() != set(cluster.servers):
+            session = manager.create(f"user{len(manager.get_all_users())}")
+            keys = manager.session_keys(session.session_id)
+            held[cluster.primary_of(keys[-1])] = session
+        assert manager.exists(held[one].session_id)  # by a script that the other has not run yet
+        recorder.kill()
+        until(lambda: cluster.ask(other, "CLUSTER INFO")["cluster_slots_fail"] != "0", "the others know")
+        assert manager.exists(held[other].session_id)
+        with pytest.raises(StoreUnavailable):
+            manager.exists(held[recorder].session_id)
 
 
 def test_a_node_asked_as_if_it_was_alone_is_told_of_in_words(cluster, colour, namespace):

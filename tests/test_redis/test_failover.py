@@ -12,6 +12,7 @@ import pytest
 from every_operation import OPERATIONS, new_session
 
 from redisess_core import StoreUnavailable
+from redisess_core.failover import ASK_AGAIN
 from support.both import open_manager
 from support.demo import COMMAND
 from support.laboratory import PATIENCE, Cluster, Pair, until
@@ -210,6 +211,19 @@ def test_a_former_primary_that_does_not_know_it_yet_is_left_at_once(laboratory, 
         session = other.create("bob")
         until(lambda: unless_away(lambda: manager.exists(session.session_id)), "it asks the new primary")
     assert laboratory.role(former) == "master"  # sentinels tell it some ten seconds later
+
+
+@pytest.mark.parametrize("laboratory", ["sentinels"], indirect=True)
+def test_events_are_heard_of_the_new_primary_while_the_former_serves_on(laboratory, manager, make):
+    former = laboratory.primary()
+    manager.create("ada")
+    laboratory.fail_over()
+    with make() as other:
+        time.sleep(ASK_AGAIN)  # who subscribes asks the sentinels again
+        with manager.events() as events:
+            created = other.create("bob")
+            assert next(events).session_id == created.session_id
+    assert laboratory.role(former) == "master"
 
 
 AWAY = {

@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from redisess_core import AsyncSessionManager, StoreUnavailable
-from redisess_core.failures import may_pass
+from redisess_core.failures import in_our_words, may_pass
 
 CLOSED = {
     "asyncio": AttributeError("'NoneType' object has no attribute 'writelines'"),
@@ -52,6 +52,18 @@ def test_a_connection_that_was_closed_for_another_task_is_a_store_that_is_away(m
 @pytest.mark.parametrize("error", [AttributeError("'str' object has no attribute 'x'"), RuntimeError("another loop")])
 def test_what_is_the_programs_own_stays_what_it_is(monkeypatch, error):
     assert asked(monkeypatch, error) is error
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError("gone"), *CLOSED.values()])
+def test_a_clients_failure_is_said_in_our_words(error):
+    with pytest.raises(StoreUnavailable) as raised, in_our_words():
+        raise error
+    assert raised.value.__cause__ is error
+
+
+def test_the_programs_own_failure_is_not():
+    with pytest.raises(ZeroDivisionError), in_our_words():
+        _ = 1 / 0
 
 
 def test_what_another_server_may_do_is_asked_for_again():
