@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, Self, cast
+import weakref
+from typing import Any, Final, cast
 
 import redis
 import redis.asyncio
@@ -39,18 +40,19 @@ def connect(location: Location) -> Any:
         case Topology.MEMORY:
             return _fakeredis().FakeRedis(server=_memory())
         case Topology.SERVER:
-            client: Any = redis.Redis  # whose from_url is untyped in parts
-            return client.from_url(location.url, **options, retry=Retry(*_retry_policy()))
+            single: Any = redis.Redis  # whose from_url is untyped in parts
+            return single.from_url(location.url, **options, retry=Retry(*_retry_policy()))
         case Topology.CLUSTER:
             cluster: Any = redis.cluster  # untyped in parts
             nodes = [cluster.ClusterNode(*address) for address in location.addresses]
-            return _searching_once(cluster.RedisCluster(startup_nodes=nodes, **options, retry=Retry(*_ONCE)))
+            client = cluster.RedisCluster(startup_nodes=nodes, **options, retry=Retry(*_ONCE))
+            _shared(client.nodes_manager, "initialize", SingleFlight())
+            return client
         case Topology.SENTINEL:
             sentinels: Any = redis.sentinel.Sentinel
             options["retry"] = Retry(*_ONCE)
-            return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
-                location.service, **options
-            )
+            asked = sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options))
+            return _shared(asked, "discover_master", SingleFlight()).master_for(location.service, **options)
 
 
 def connect_async(location: Location) -> Any:
@@ -65,40 +67,33 @@ def connect_async(location: Location) -> Any:
             return redis.asyncio.Redis.from_pool(waiting.from_url(location.url, **options, timeout=_PATIENCE))
         case Topology.CLUSTER:
             nodes = [redis.asyncio.cluster.ClusterNode(*address) for address in location.addresses]
+            cluster: Any = redis.asyncio.RedisCluster
             options = {"max_connections": _THREADS, **options, "retry": AsyncRetry(*_ONCE)}
             # By default each fifth slot that has moved would close the connections of all tasks.
-            return _AsyncCluster(startup_nodes=nodes, **options, reinitialize_steps=0)
+            client = cluster(startup_nodes=nodes, **options, reinitialize_steps=0)
+            return _shared(client, "initialize", AsyncSingleFlight())
         case Topology.SENTINEL:
             sentinels: Any = redis.asyncio.sentinel.Sentinel
             options = {"max_connections": _CONNECTIONS, "timeout": _PATIENCE, **options, "retry": AsyncRetry(*_ONCE)}
-            return sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options)).master_for(
+            asked = sentinels(location.addresses, sentinel_kwargs=_of_sentinels(options))
+            return _shared(asked, "discover_master", AsyncSingleFlight()).master_for(
                 location.service, connection_pool_class=_WaitingSentinelPool, **options
             )
 
 
-def _searching_once(client: Any) -> Any:
-    """Let threads that lost a cluster look for its nodes together: redis-py has each do it in its turn, in vain."""
-    nodes, flight = client.nodes_manager, SingleFlight()
-    search = nodes.initialize
+def _shared(owner: Any, name: str, flight: SingleFlight[Any] | AsyncSingleFlight[Any]) -> Any:
+    """Have all that call a method of *owner* at the same time share one call; returns *owner*.
 
-    def searched(*which: Any, **how: Any) -> None:
-        flight.attempt(functools.partial(search, *which, **how))
+    Where redis-py loses a cluster, each thread and task looks for its nodes in its turn, in vain. Where many ask
+    sentinels for the primary, its list of them, which they reorder, forgets some.
+    """
+    method, known = getattr(owner.__class__, name), weakref.ref(owner)
 
-    nodes.initialize = searched
-    return client
+    def shared(*which: Any, **how: Any) -> Any:
+        return flight.attempt(functools.partial(method, known(), *which, **how))
 
-
-class _AsyncCluster(redis.asyncio.RedisCluster):
-    """A cluster whose nodes tasks that lost it look for together: redis-py has each do it in its turn, in vain."""
-
-    def __init__(self, **options: Any) -> None:
-        self._flight = AsyncSingleFlight()
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
-
-    async def initialize(self, *which: Any, **how: Any) -> Self:
-        """Look for the nodes, if they are not known."""
-        await self._flight.attempt(functools.partial(super().initialize, *which, **how))
-        return self
+    setattr(owner, name, shared)
+    return owner
 
 
 class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):

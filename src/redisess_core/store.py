@@ -38,7 +38,7 @@ class Store:
         self.owned = isinstance(client, str)
         self._location = check_url(client) if isinstance(client, str) else None
         self._client: Any = None if isinstance(client, str) else client  # untyped in parts
-        self._connecting = SingleFlight()
+        self._connecting: SingleFlight[None] = SingleFlight()
         topology = connect.topology_of(client)
         self._patience = patience_with(topology)
         self._primary = Primary() if topology is Topology.SENTINEL else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis.exceptions import AuthenticationError, ResponseError, TryAgainError
+from redis.exceptions import AuthenticationError, RedisClusterException, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from redisess_core import AsyncSessionManager, StoreUnavailable
@@ -76,3 +76,14 @@ def test_what_another_server_may_do_is_asked_for_again():
     passing.append(ResponseError("ERR Script attempted to access a non local key in a cluster node script: x"))
     assert all(may_pass(error) for error in passing)
     assert not any(may_pass(error) for error in (AuthenticationError("no"), ResponseError("ERR unknown command")))
+
+
+@pytest.mark.parametrize(
+    "cause", [AuthenticationError("no"), RedisClusterException("Cluster mode is not enabled on this node")]
+)
+def test_no_other_node_knows_another_password_or_is_a_cluster_alone(cause):
+    found = RedisClusterException(f"Redis Cluster cannot be connected. Please provide a reachable node: {cause}")
+    found.__cause__ = cause
+    assert not may_pass(found)
+    found.__cause__ = RedisConnectionError("gone")
+    assert may_pass(found) is isinstance(cause, AuthenticationError)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from redisess_core.single_flight import AsyncSingleFlight, SingleFlight
 
 MANY = 8
+
+
+def outcome(fails):
+    """Do what is attempted."""
+    if fails:
+        raise RedisConnectionError("away") from AuthenticationError("no")
+    return "there"
 
 
 def wait_in_attempt(thread_ids):
@@ -35,16 +44,14 @@ def outcomes_of_threads(flight, fails):
         ran.append(1)
         inside.discard(threading.get_ident())  # it runs, the others wait
         assert go_on.wait(60)
-        if fails:
-            raise RedisConnectionError("away")
+        return outcome(fails)
 
     def attempt():
         inside.add(threading.get_ident())
         try:
-            flight.attempt(call)
+            return flight.attempt(call)
         except RedisConnectionError as error:
             return error
-        return None
 
     with ThreadPoolExecutor(MANY + 1) as pool:
         met = [pool.submit(attempt)]
@@ -63,8 +70,7 @@ async def outcomes_of_tasks(flight, fails):
     async def call():
         ran.append(1)
         await go_on.wait()
-        if fails:
-            raise RedisConnectionError("away")
+        return outcome(fails)
 
     tasks = [asyncio.create_task(flight.attempt(call)) for _ in range(MANY + 1)]
     for _ in range(3):
@@ -86,7 +92,7 @@ def attempt_at_once(request):
 
 
 def test_one_attempt_serves_all_that_come_meanwhile(attempt_at_once):
-    assert attempt_at_once(fails=False) == (1, [None] * (MANY + 1))
+    assert attempt_at_once(fails=False) == (1, ["there"] * (MANY + 1))
 
 
 def test_its_failure_is_that_of_all_and_each_has_one_of_its_own(attempt_at_once):
@@ -94,11 +100,34 @@ def test_its_failure_is_that_of_all_and_each_has_one_of_its_own(attempt_at_once)
     assert ran == 1
     assert [(type(error), str(error)) for error in met] == [(RedisConnectionError, "away")] * (MANY + 1)
     assert len(set(map(id, met))) == MANY + 1
+    assert {str(error.__cause__) for error in met} == {"no"}
 
 
 def test_the_next_attempt_is_another(attempt_at_once):
     attempt_at_once(fails=True)
-    assert attempt_at_once(fails=False) == (1, [None] * (MANY + 1))
+    assert attempt_at_once(fails=False) == (1, ["there"] * (MANY + 1))
+
+
+FORKED = """
+import os, signal, threading
+from redisess_core.single_flight import SingleFlight
+
+flight, begun, go_on = SingleFlight(), threading.Event(), threading.Event()
+attempting = threading.Thread(target=flight.attempt, args=(lambda: (begun.set(), go_on.wait()),))
+attempting.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # or a hang would be for ever
+    os._exit(flight.attempt(lambda: 7))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+go_on.set()
+"""
+
+
+def test_a_process_forked_during_an_attempt_makes_its_own():
+    made = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "7"
 
 
 def test_a_task_that_is_cancelled_fails_nobody_else():
