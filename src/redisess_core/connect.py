@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import redis
@@ -18,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
+from redisess_core.failures import FAILURES
 from redisess_core.single_flight import AsyncSingleFlight, SingleFlight
 from redisess_core.urls import Location, Topology, check_url
 
@@ -107,7 +109,8 @@ class _WaitingSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.
         primary = cast("Any", self).master_address  # untyped in parts
         try:
             if (connection.host, connection.port) != primary:
-                await connection.disconnect()
+                with suppress(*FAILURES):  # the answer is here: what becomes of the connection is nothing to the caller
+                    await connection.disconnect()
         finally:  # cancelled or not, or it would count as in use for good
             await super().release(connection)
 

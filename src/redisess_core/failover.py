@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 2.0  # seconds for another server to take the place of one that fails, or for a slot to move
 BREATH: Final = 0.05  # seconds between two tries
-ASK_AGAIN: Final = 1.0  # seconds after which sentinels are asked for the primary once more; after one failed ask, too
-MOST_SELDOM: Final = 8  # times as long, after four that failed
+ASK_AGAIN: Final = 1.0  # seconds after which sentinels are asked for the primary once more
+MOST_SELDOM: Final = 8.0  # seconds, where they did not answer: at first ASK_AGAIN, then twice as long each time
 
 
 def patience_with(topology: Topology) -> float:
@@ -33,7 +33,7 @@ class Primary:
 
     def __init__(self) -> None:
         self._due: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-        self._failed = 0  # times, one after the other
+        self._after_failure = ASK_AGAIN
 
     def is_due(self, client: Any) -> bool:
         """Tell whether it is time."""
@@ -46,7 +46,7 @@ class Primary:
         try:
             yield
         except FAILURES:
-            self._failed += 1
-            self._due[client] = time.monotonic() + ASK_AGAIN * min(2 ** (self._failed - 1), MOST_SELDOM)
+            self._due[client] = time.monotonic() + self._after_failure
+            self._after_failure = min(2 * self._after_failure, MOST_SELDOM)
         else:
-            self._failed = 0
+            self._after_failure = ASK_AGAIN

@@ -34,7 +34,6 @@ _PASSING: Final = re.compile(  # before 7.0, what a command in a script meets co
     r"(?:LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|BUSY|NOAUTH|WRONGPASS|OOM|READONLY)\b"
 )
 _ELSEWHERE: Final = "non local key in a cluster node"  # what a script meets that wants a key of a slot on the move
-_NO_CLUSTER: Final = "Cluster mode is not enabled"
 _PASSING_ERRORS: Final = (ReadOnlyError, OutOfMemoryError, TryAgainError, ClusterError)
 _FAILING_OVER: Final = (
     *(RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError),
@@ -60,11 +59,9 @@ def may_pass(error: Exception) -> bool:
     Every operation may be asked for twice, as it may have been done and only the answer lost: the scripts find what
     they did and say so again, or, where they end or delete, find nothing left to do, and say that.
     """
-    said = str(error)
     if any(isinstance(each, (AuthenticationError, MaxConnectionsError)) for each in (error, error.__cause__)):
-        return False
-    if _NO_CLUSTER in said:
-        return False
+        return False  # a cluster's client says of all its nodes that they are away, and only by the cause why
+    said = str(error)
     return isinstance(error, _FAILING_OVER) or _ELSEWHERE in said or "NOREPLICAS" in said or closed_meanwhile(error)
 
 
@@ -78,7 +75,7 @@ def in_our_words() -> Generator[None]:
     """Raise what a client raises in our words."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # of any kind: redis-py has failures that are no errors of its own
         if not is_failure(error):
             raise
         raise translate(error) from error

@@ -293,7 +293,7 @@ class AsyncStore:
         while True:
             try:
                 return await ask(what)
-            except Exception as error:
+            except Exception as error:  # of any kind: tasks share a client, whose failures need not be redis-py's
                 if not is_failure(error):
                     raise
                 if not may_pass(error) or time.monotonic() >= until:

@@ -33,16 +33,17 @@ def wait_in_attempt(thread_ids):
         if all("seen" in frames[one].f_locals for one in thread_ids() if one in frames) and len(thread_ids()) == MANY:
             return
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # nothing tells that a thread waits for a lock: polled for
 
 
 def outcomes_of_threads(flight, fails):
     """Have many threads attempt at once; give how often the call ran, and what each thread met."""
-    ran, inside, go_on = [], set(), threading.Event()
+    ran, inside, begun, go_on = [], set(), threading.Event(), threading.Event()
 
     def call():
         ran.append(1)
         inside.discard(threading.get_ident())  # it runs, the others wait
+        begun.set()
         assert go_on.wait(60)
         return outcome(fails)
 
@@ -55,8 +56,7 @@ def outcomes_of_threads(flight, fails):
 
     with ThreadPoolExecutor(MANY + 1) as pool:
         met = [pool.submit(attempt)]
-        while not ran:
-            time.sleep(0.001)
+        assert begun.wait(60)
         met += [pool.submit(attempt) for _ in range(MANY)]
         wait_in_attempt(lambda: set(inside))
         go_on.set()
@@ -82,13 +82,13 @@ async def outcomes_of_tasks(flight, fails):
 @pytest.fixture(params=["threads", "tasks"])
 def attempt_at_once(request):
     """Attempt with one flight, again and again."""
-    flight = SingleFlight() if request.param == "threads" else None
-    if flight is not None:
+    if request.param == "threads":
+        flight = SingleFlight()
         yield lambda *, fails: outcomes_of_threads(flight, fails)
-        return
-    with asyncio.Runner() as runner:
-        flight = AsyncSingleFlight()
-        yield lambda *, fails: runner.run(outcomes_of_tasks(flight, fails))
+    else:
+        with asyncio.Runner() as runner:
+            flight = AsyncSingleFlight()
+            yield lambda *, fails: runner.run(outcomes_of_tasks(flight, fails))
 
 
 def test_one_attempt_serves_all_that_come_meanwhile(attempt_at_once):
